@@ -1,0 +1,17 @@
+//! An embedded log and packet collector: INPUT → PARSER → FILTER → (buffer) → OUTPUT, one event thread.
+//!
+//! Layers; a module names only those to its left (`tests/it/tidy.rs` checks it):
+//!
+//! ```text
+//! util, time → fmt → event, conf → rt → net → parse → input, filter, output → engine → cli
+//! ```
+//!
+//! `rt` alone knows the executor, `net` alone knows sockets and TLS, `fmt` alone knows byte formats.
+//! `parse`, `fmt`, `time` and `util` are pure: no I/O, no clock.
+
+pub mod error;
+pub mod event;
+pub mod fmt;
+pub mod parse;
+pub mod time;
+pub mod util;
