@@ -1,1 +1,18 @@
-//! event
+//! Records: an arena of bytes and a tape of cells, read through borrowed values.
+//!
+//! A [`Batch`] holds the records of one tag. Text stays where `read(2)` put it; a field is a key and a span.
+//! Filters edit the tape, never the bytes, so a record is decoded once and encoded once.
+
+pub mod arena;
+pub mod batch;
+pub mod cell;
+pub mod key;
+pub mod tag;
+pub mod value;
+
+pub use arena::{Arena, Span};
+pub use batch::{Batch, Mark, View};
+pub use cell::{Cell, Kind};
+pub use key::Key;
+pub use tag::Tag;
+pub use value::{Cells, Record, Text, Value};

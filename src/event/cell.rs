@@ -1,0 +1,132 @@
+//! One cell of the tape: a key with a scalar, or the head of a map or an array.
+
+use super::{Key, Span};
+
+/// What a cell holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// No value.
+    Null,
+    /// `a` is 0 or 1.
+    Bool,
+    /// A signed 64-bit integer in `a` (low) and `b` (high).
+    Int,
+    /// An unsigned 64-bit integer above `i64::MAX`.
+    Uint,
+    /// The bits of an `f64`.
+    Float,
+    /// Text: a span.
+    Str,
+    /// Opaque bytes: a span.
+    Bin,
+    /// A map: `a` entries in the `b` cells that follow.
+    Map,
+    /// An array: `a` elements in the `b` cells that follow; their keys mean nothing.
+    Array,
+}
+
+/// Checked: printable ASCII with nothing to escape in JSON.
+pub const CLEAN: u8 = 1;
+/// JSON source text whose escapes are all in canonical short form (`\n \t \r \b \f \" \\`): copied verbatim into JSON.
+pub const ESCAPED: u8 = 2;
+
+/// Sixteen bytes of tape.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Cell {
+    /// The key under which the value stands; [`Key::NONE`] inside arrays.
+    pub key: Key,
+    /// What `a` and `b` mean.
+    pub kind: Kind,
+    /// [`CLEAN`] and [`ESCAPED`], for `Kind::Str`.
+    pub flags: u8,
+    /// Offset, low word, or number of entries.
+    pub a: u32,
+    /// Length, high word, or number of cells to skip.
+    pub b: u32,
+}
+
+impl Cell {
+    /// A null.
+    pub fn null(key: Key) -> Self {
+        Self { key, kind: Kind::Null, flags: 0, a: 0, b: 0 }
+    }
+
+    /// A boolean.
+    pub fn bool(key: Key, v: bool) -> Self {
+        Self { key, kind: Kind::Bool, flags: 0, a: u32::from(v), b: 0 }
+    }
+
+    /// A signed integer.
+    pub fn int(key: Key, v: i64) -> Self {
+        Self::wide(key, Kind::Int, v as u64)
+    }
+
+    /// An unsigned integer; becomes `Kind::Int` where it fits.
+    pub fn uint(key: Key, v: u64) -> Self {
+        Self::wide(key, if v > i64::MAX as u64 { Kind::Uint } else { Kind::Int }, v)
+    }
+
+    /// A double.
+    pub fn float(key: Key, v: f64) -> Self {
+        Self::wide(key, Kind::Float, v.to_bits())
+    }
+
+    /// Text with flags.
+    pub fn str(key: Key, s: Span, flags: u8) -> Self {
+        Self { key, kind: Kind::Str, flags, a: s.at, b: s.len }
+    }
+
+    /// Opaque bytes.
+    pub fn bin(key: Key, s: Span) -> Self {
+        Self { key, kind: Kind::Bin, flags: 0, a: s.at, b: s.len }
+    }
+
+    /// A map or array head.
+    pub fn nested(key: Key, kind: Kind, entries: u32, cells: u32) -> Self {
+        Self { key, kind, flags: 0, a: entries, b: cells }
+    }
+
+    /// The span of text or bytes.
+    pub fn span(&self) -> Span {
+        Span { at: self.a, len: self.b }
+    }
+
+    /// The 64-bit payload.
+    pub fn bits(&self) -> u64 {
+        u64::from(self.a) | u64::from(self.b) << 32
+    }
+
+    /// Cells this value takes, its own included.
+    pub fn width(&self) -> usize {
+        match self.kind {
+            Kind::Map | Kind::Array => 1 + self.b as usize,
+            _ => 1,
+        }
+    }
+
+    fn wide(key: Key, kind: Kind, v: u64) -> Self {
+        Self { key, kind, flags: 0, a: v as u32, b: (v >> 32) as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_sixteen_bytes() {
+        assert_eq!(size_of::<Cell>(), 16);
+    }
+
+    #[test]
+    fn wide_values_round_trip() {
+        for v in [0i64, 1, -1, i64::MIN, i64::MAX] {
+            assert_eq!(Cell::int(Key::NONE, v).bits() as i64, v);
+        }
+        assert_eq!(Cell::uint(Key::NONE, u64::MAX).kind, Kind::Uint);
+        assert_eq!(Cell::uint(Key::NONE, 7).kind, Kind::Int);
+        assert_eq!(f64::from_bits(Cell::float(Key::NONE, -0.5).bits()), -0.5);
+    }
+}

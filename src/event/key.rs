@@ -1,0 +1,150 @@
+//! Keys of maps, interned once per process like the symbols of a compiler.
+//!
+//! A key is a number; its name and its ready-made JSON form `"name":` are looked up without hashing. The table only
+//! grows and is bounded: once [`DYNAMIC_MAX`] names came out of data, further ones stay in their batch's arena
+//! (a *local* key), so that hostile input with ever-new keys cannot grow the process.
+
+use rustc_hash::FxHashMap;
+use std::cell::RefCell;
+use std::sync::{LazyLock, Mutex, OnceLock};
+
+/// Names that data may add to the table; names from configuration always fit.
+pub const DYNAMIC_MAX: usize = 12 * 1024;
+/// Longer names stay local, in bytes.
+pub const NAME_MAX: usize = 256;
+const TABLE_MAX: usize = 64 * 1024;
+const LOCAL: u32 = 1 << 31;
+
+/// The name of a field: an index into the process-wide table, or a place in the batch's arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(u32);
+
+struct Info {
+    name: &'static [u8],
+    /// `"name":` with escapes, or empty when the name is not printable ASCII (its form depends on the output's settings).
+    json: &'static [u8],
+}
+
+static TABLE: [OnceLock<Info>; TABLE_MAX] = [const { OnceLock::new() }; TABLE_MAX];
+static NAMES: LazyLock<Mutex<FxHashMap<&'static [u8], Key>>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    static CACHE: RefCell<FxHashMap<&'static [u8], Key>> = RefCell::new(FxHashMap::default());
+}
+
+impl Key {
+    /// The key of array elements; its name is empty.
+    pub const NONE: Self = Self(u32::MAX);
+
+    /// The key of a name that stands in the configuration or the program.
+    ///
+    /// # Panics
+    /// When the configuration holds more than 50,000 distinct names.
+    pub fn of(name: &str) -> Self {
+        match Self::insert(name.as_bytes(), TABLE_MAX) {
+            Some(key) => key,
+            None => panic!("more than {TABLE_MAX} distinct keys in the configuration"),
+        }
+    }
+
+    /// The key of a name that came with data; `None` when the name has to stay local.
+    pub fn intern(name: &[u8]) -> Option<Self> {
+        if name.len() > NAME_MAX { None } else { Self::insert(name, DYNAMIC_MAX) }
+    }
+
+    /// A local key: its name is length-prefixed (4 bytes, little endian) at `at` in the batch's arena.
+    pub(super) fn local(at: u32) -> Self {
+        Self(LOCAL | (at & !LOCAL))
+    }
+
+    /// The arena offset of a local key.
+    pub(super) fn local_at(self) -> Option<u32> {
+        (self.0 & LOCAL != 0 && self != Self::NONE).then_some(self.0 & !LOCAL)
+    }
+
+    /// The name of an interned key; empty for local keys and [`Key::NONE`].
+    pub fn name(self) -> &'static [u8] {
+        self.info().map_or(b"", |i| i.name)
+    }
+
+    /// `"name":`, ready to copy; `None` when it has to be written with escapes.
+    pub fn json(self) -> Option<&'static [u8]> {
+        self.info().map(|i| i.json).filter(|j| !j.is_empty())
+    }
+
+    fn info(self) -> Option<&'static Info> {
+        TABLE.get(self.0 as usize).and_then(OnceLock::get)
+    }
+
+    fn insert(name: &[u8], max: usize) -> Option<Self> {
+        CACHE.with_borrow_mut(|cache| {
+            if let Some(&key) = cache.get(name) {
+                return Some(key);
+            }
+            let mut names = NAMES.lock().unwrap_or_else(|e| e.into_inner());
+            let (name, key) = match names.get_key_value(name) {
+                Some((&name, &key)) => (name, key),
+                None if names.len() < max => {
+                    // Names live as long as the process: the table is bounded, so this is not a leak that grows.
+                    let name: &'static [u8] = Box::leak(name.to_vec().into_boxed_slice());
+                    let json: &'static [u8] = Box::leak(json_form(name).into_boxed_slice());
+                    let key = Self(names.len() as u32);
+                    let _ = TABLE[names.len()].set(Info { name, json });
+                    names.insert(name, key);
+                    (name, key)
+                }
+                None => return None,
+            };
+            cache.insert(name, key);
+            Some(key)
+        })
+    }
+}
+
+/// `"name":` for names of printable ASCII, else nothing.
+fn json_form(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    if name.iter().all(|b| (0x20..0x7f).contains(b)) {
+        out.push(b'"');
+        for &b in name {
+            if b == b'"' || b == b'\\' {
+                out.push(b'\\');
+            }
+            out.push(b);
+        }
+        out.extend_from_slice(b"\":");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_have_equal_keys() {
+        let a = Key::of("host");
+        assert_eq!(Key::intern(b"host"), Some(a));
+        assert_ne!(Key::of("hosts"), a);
+        assert_eq!(a.name(), b"host");
+        assert_eq!(a.json(), Some(&b"\"host\":"[..]));
+        assert_eq!(Key::of("a\"b").json(), Some(&b"\"a\\\"b\":"[..]));
+        assert_eq!(Key::of("é").json(), None);
+        assert_eq!(Key::NONE.name(), b"");
+    }
+
+    #[test]
+    fn keys_are_the_same_in_every_thread() {
+        let a = Key::of("from-main");
+        let b = std::thread::spawn(|| Key::of("from-main")).join().unwrap();
+        assert_eq!(a, b);
+    }
+
+    #[test]
+    fn long_names_stay_local() {
+        assert_eq!(Key::intern(&[b'x'; NAME_MAX + 1]), None);
+        assert_eq!(Key::local(77).local_at(), Some(77));
+        assert_eq!(Key::NONE.local_at(), None);
+        assert_eq!(Key::of("host").local_at(), None);
+    }
+}
