@@ -1,1 +1,14 @@
-//! util
+//! Small tools that belong to no layer: units, patterns, random numbers, byte scans.
+//!
+//! All of it is pure but [`glob`], which reads directories.
+
+pub mod backoff;
+pub mod bytes;
+pub mod duration;
+pub mod glob;
+pub mod path_glob;
+pub mod ratelimit;
+pub mod rng;
+pub mod size;
+pub mod suggest;
+pub mod wildcard;
