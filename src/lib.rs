@@ -9,9 +9,12 @@
 //! `rt` alone knows the executor, `net` alone knows sockets and TLS, `fmt` alone knows byte formats.
 //! `parse`, `fmt`, `time` and `util` are pure: no I/O, no clock.
 
+#![deny(unsafe_code)]
+
 pub mod error;
 pub mod event;
 pub mod fmt;
 pub mod parse;
+pub mod rt;
 pub mod time;
 pub mod util;
