@@ -11,6 +11,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod conf;
 pub mod error;
 pub mod event;
 pub mod fmt;
