@@ -154,13 +154,14 @@ fn parse_set(mut rest: &[u8]) -> Option<(Token, &[u8])> {
 }
 
 /// A class such as `[:digit:]` at the start of `rest`.
-fn parse_class(rest: &[u8]) -> Option<(&'static [(u32, u32)], &[u8])> {
+fn parse_class(rest: &[u8]) -> Option<(Ranges, &[u8])> {
     CLASSES.iter().find_map(|&(name, ranges)| rest.strip_prefix(name).map(|after| (ranges, after)))
 }
 
-type Class = (&'static [u8], &'static [(u32, u32)]);
+/// Inclusive ranges of characters.
+type Ranges = &'static [(u32, u32)];
 
-const CLASSES: &[Class] = &[
+const CLASSES: &[(&[u8], Ranges)] = &[
     (b"[:alnum:]", &[(0x30, 0x39), (0x41, 0x5a), (0x61, 0x7a)]),
     (b"[:alpha:]", &[(0x41, 0x5a), (0x61, 0x7a)]),
     (b"[:digit:]", &[(0x30, 0x39)]),
