@@ -3,7 +3,7 @@
 //! Layers; a module names only those to its left (`tests/it/tidy.rs` checks it):
 //!
 //! ```text
-//! util, time → fmt → event, conf → rt → net → parse → input, filter, output → engine → cli
+//! util, time → fmt → event, conf → rt → net → parse → plugin → input, filter, output → engine → cli
 //! ```
 //!
 //! `rt` alone knows the executor, `net` alone knows sockets and TLS, `fmt` alone knows byte formats.
@@ -14,8 +14,12 @@
 pub mod conf;
 pub mod error;
 pub mod event;
+pub mod filter;
 pub mod fmt;
+pub mod input;
+pub mod output;
 pub mod parse;
+pub mod plugin;
 pub mod rt;
 pub mod time;
 pub mod util;

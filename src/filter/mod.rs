@@ -1,0 +1,72 @@
+//! Filters: edit or drop records. One file per plugin, one line in [`PLUGINS`].
+
+use crate::conf::PluginInfo;
+use crate::event::{Batch, Record, Tag};
+use crate::plugin::MakeCx;
+use crate::time::Time;
+
+/// A step between input and outputs. It sees each record once, in the order of the configuration.
+pub trait Filter {
+    /// Works on the fresh records of the batch (`batch.fresh()`) in place. Dropped records stay visible to nobody: the
+    /// engine sweeps them out before the next filter.
+    fn apply(&mut self, batch: &mut Batch, cx: &mut FilterCx);
+
+    /// Whether the filter may call [`FilterCx::emit`]; the engine then gives it an emitter with this memory limit in bytes.
+    fn emits(&self) -> Option<Emitter> {
+        None
+    }
+}
+
+/// The hidden input through which a filter re-emits records.
+#[derive(Debug, Clone)]
+pub struct Emitter {
+    /// Its name in logs and counters.
+    pub name: String,
+    /// Its memory limit, in bytes.
+    pub mem_buf_limit: usize,
+}
+
+/// What a filter may use while it works on a batch.
+#[derive(Debug)]
+pub struct FilterCx {
+    /// The wall clock at the start of this batch.
+    pub now: Time,
+    emitted: Vec<Batch>,
+}
+
+impl FilterCx {
+    /// A context for one run over one batch.
+    pub fn new(now: Time) -> Self {
+        Self { now, emitted: Vec::new() }
+    }
+
+    /// Sends a copy of a record to the head of the pipeline under another tag.
+    pub fn emit(&mut self, tag: &Tag, record: &Record<'_>) {
+        let at = match self.emitted.iter().position(|b| b.tag() == tag) {
+            Some(at) => at,
+            None => {
+                self.emitted.push(Batch::new(tag.clone()));
+                self.emitted.len() - 1
+            }
+        };
+        if let Some(b) = self.emitted.get_mut(at) {
+            b.push_record(record);
+        }
+    }
+
+    /// What was emitted, one batch per tag.
+    pub fn take_emitted(&mut self) -> Vec<Batch> {
+        std::mem::take(&mut self.emitted)
+    }
+}
+
+/// A filter plugin of the table.
+pub struct FilterPlugin {
+    /// Name, keys and documentation.
+    pub info: PluginInfo,
+    /// Checks the section and makes an instance; what is wrong goes to `cx.diags`.
+    pub make: fn(&mut MakeCx<'_>) -> Option<Box<dyn Filter>>,
+}
+
+/// Every filter, by name.
+pub static PLUGINS: &[&FilterPlugin] = &[];

@@ -1,0 +1,196 @@
+//! What an input may do with the engine: fill batches, commit them, wait for room, learn of the shutdown.
+
+use crate::event::{Batch, Tag};
+use crate::rt::{Notify, sleep};
+use crate::time::Time;
+use std::cell::{Cell, RefCell, RefMut};
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// What the engine offers an input.
+pub trait Intake {
+    /// The open batch of a tag, made when there is none.
+    fn open(&self, tag: &Tag) -> RefMut<'_, Batch>;
+    /// Runs the filters over the fresh records of the tag's batch, and closes the batch when it is full.
+    fn commit(&self, tag: &Tag, ack: Option<Ack>);
+    /// Whether memory held for this input is below its limit.
+    fn has_room(&self) -> bool;
+    /// Notified when room may have come back.
+    fn room(&self) -> &Notify;
+    /// Whether the pipeline is shutting down.
+    fn is_stopping(&self) -> bool;
+    /// Notified when the shutdown begins.
+    fn stop_signal(&self) -> &Notify;
+    /// Asks the engine to drain and to exit with this code.
+    fn exit(&self, code: u8);
+    /// Counts records or bytes that this input had to give up, by reason; the reason is logged at a bounded rate.
+    fn lost(&self, records: u64, why: &str);
+}
+
+/// An input's handle on the engine; cheap to clone for its tasks.
+#[derive(Clone)]
+pub struct InputCx {
+    intake: Rc<dyn Intake>,
+    name: Rc<str>,
+    label: Rc<str>,
+    tag: Tag,
+}
+
+impl InputCx {
+    /// Made by the engine: `name` is the alias or `tail.0`, `label` is `input:tail:tail.0`.
+    pub fn new(intake: Rc<dyn Intake>, name: &str, label: &str, tag: Tag) -> Self {
+        Self { intake, name: name.into(), label: label.into(), tag }
+    }
+
+    /// The instance's name: the alias, else `tail.0`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `input:tail:tail.0`, the prefix of log lines: `log::warn!("[{}] …", cx.label())`.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The configured tag, or the instance's name. May hold a `*` for inputs that expand it.
+    pub fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    /// The open batch of a tag. The borrow must end before the next `await` and before [`Self::commit`].
+    pub fn batch(&self, tag: &Tag) -> RefMut<'_, Batch> {
+        self.intake.open(tag)
+    }
+
+    /// Hands the records begun since the last commit to the filters and the router, then waits while the input is over
+    /// its memory limit: this is where back-pressure reaches the reader. `ack` fires once they are safe.
+    pub async fn commit(&self, tag: &Tag, ack: Option<Ack>) {
+        self.intake.commit(tag, ack);
+        self.wait_for_room().await;
+    }
+
+    /// [`Self::commit`] without the wait, for sources that cannot be held back.
+    pub fn commit_now(&self, tag: &Tag, ack: Option<Ack>) {
+        self.intake.commit(tag, ack);
+    }
+
+    /// Whether the input is below its memory limit.
+    pub fn has_room(&self) -> bool {
+        self.intake.has_room()
+    }
+
+    /// Waits while the input is over its memory limit; a shutdown ends the wait.
+    pub async fn wait_for_room(&self) {
+        while !self.intake.has_room() && !self.intake.is_stopping() {
+            crate::rt::or(self.intake.room().wait(), self.intake.stop_signal().wait()).await;
+        }
+    }
+
+    /// Whether the pipeline is shutting down.
+    pub fn is_stopping(&self) -> bool {
+        self.intake.is_stopping()
+    }
+
+    /// Waits for the shutdown.
+    pub async fn stopping(&self) {
+        while !self.intake.is_stopping() {
+            self.intake.stop_signal().wait().await;
+        }
+    }
+
+    /// Sleeps, but not beyond the shutdown; `false` when that has begun.
+    pub async fn sleep(&self, time: Duration) -> bool {
+        crate::rt::or(sleep(time), self.stopping()).await;
+        !self.is_stopping()
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> Time {
+        Time(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64))
+    }
+
+    /// Asks the engine to drain everything and to exit with this code.
+    pub fn exit(&self, code: u8) {
+        self.intake.exit(code);
+    }
+
+    /// Counts records that had to be given up, and says so (at most once per 10 s and reason).
+    pub fn lost(&self, records: u64, why: &str) {
+        self.intake.lost(records, why);
+    }
+}
+
+impl fmt::Debug for InputCx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputCx").field("name", &self.name).field("tag", &self.tag).finish_non_exhaustive()
+    }
+}
+
+/// Fires once every chunk that holds the records of a commit is delivered, dropped by decision, or durably stored.
+///
+/// It is counted: the engine clones it where records spread over several chunks. When the last clone goes the callback
+/// runs, unless [`Ack::lose`] said that the records were not delivered (a shutdown with data left).
+#[derive(Clone)]
+pub struct Ack(Rc<AckInner>);
+
+struct AckInner {
+    done: RefCell<Option<Box<dyn FnOnce()>>>,
+    lost: Cell<bool>,
+}
+
+impl Ack {
+    /// Runs `done` once the records are safe.
+    pub fn new(done: impl FnOnce() + 'static) -> Self {
+        Self(Rc::new(AckInner { done: RefCell::new(Some(Box::new(done))), lost: Cell::new(false) }))
+    }
+
+    /// The records were not delivered: the callback will not run.
+    pub fn lose(&self) {
+        self.0.lost.set(true);
+    }
+}
+
+impl Drop for AckInner {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take()
+            && !self.lost.get()
+        {
+            done();
+        }
+    }
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ack").field("lost", &self.0.lost.get()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ack_fires_when_its_last_clone_goes() {
+        let fired = Rc::new(Cell::new(0));
+        let f = fired.clone();
+        let a = Ack::new(move || f.set(f.get() + 1));
+        let b = a.clone();
+        drop(a);
+        assert_eq!(fired.get(), 0);
+        drop(b);
+        assert_eq!(fired.get(), 1);
+    }
+
+    #[test]
+    fn a_lost_ack_never_fires() {
+        let fired = Rc::new(Cell::new(false));
+        let f = fired.clone();
+        let a = Ack::new(move || f.set(true));
+        let b = a.clone();
+        b.lose();
+        drop((a, b));
+        assert!(!fired.get());
+    }
+}

@@ -1,0 +1,27 @@
+//! Inputs: where records come from. One file per plugin, one line in [`PLUGINS`].
+
+mod cx;
+
+pub use cx::{Ack, InputCx, Intake};
+
+use crate::conf::PluginInfo;
+use crate::error::Error;
+use crate::plugin::MakeCx;
+use crate::rt::LocalFuture;
+
+/// A source of records.
+pub trait Input {
+    /// Reads until [`InputCx::stopping`] or the end of the source. An error ends this input only; the engine says so.
+    fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>>;
+}
+
+/// An input plugin of the table.
+pub struct InputPlugin {
+    /// Name, keys and documentation.
+    pub info: PluginInfo,
+    /// Checks the section and makes an instance; what is wrong goes to `cx.diags`.
+    pub make: fn(&mut MakeCx<'_>) -> Option<Box<dyn Input>>,
+}
+
+/// Every input, by name.
+pub static PLUGINS: &[&InputPlugin] = &[];

@@ -1,0 +1,87 @@
+//! Outputs: where records go. One file per plugin, one line in [`PLUGINS`].
+
+use crate::conf::PluginInfo;
+use crate::error::Error;
+use crate::event::{Tag, View};
+use crate::plugin::MakeCx;
+use crate::rt::LocalFuture;
+use std::borrow::Cow;
+
+/// A destination. Formatting is apart from delivery, so that the bytes can be tested without a peer.
+pub trait Output {
+    /// Serialises records into `out`, which is empty. Pure. An error is about the records: they are dropped and counted.
+    fn format(&self, view: &View<'_>, out: &mut Payload) -> Result<(), Error>;
+
+    /// Sends what [`Output::format`] made. May be called again with the same payload after [`Outcome::Retry`].
+    fn deliver<'a>(&'a self, payload: &'a mut Payload) -> LocalFuture<'a, Outcome>;
+
+    /// Deliveries that may run at once.
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    /// Called once when the pipeline starts, before the first delivery: open files, bind, report what is wrong early.
+    /// An error keeps the program from starting.
+    fn start(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Called once after the last delivery.
+    fn stop(&self) -> LocalFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// What is sent in one delivery.
+#[derive(Debug)]
+pub struct Payload {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The tag of the records.
+    pub tag: Tag,
+    /// Number of records in `bytes`.
+    pub records: usize,
+    /// For bulk outputs: where each item ends in `bytes`, and which record of the batch it is.
+    pub items: Vec<(u32, u32)>,
+}
+
+impl Payload {
+    /// An empty payload.
+    pub fn new(tag: Tag) -> Self {
+        Self { bytes: Vec::new(), tag, records: 0, items: Vec::new() }
+    }
+}
+
+/// Why a delivery failed, for the operator.
+pub type Why = Cow<'static, str>;
+
+/// What became of a delivery.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Everything is stored.
+    Done,
+    /// Nothing is stored; try again later.
+    Retry(Why),
+    /// It can never be stored; dropped and counted.
+    Drop(Why),
+    /// Bulk outputs: some items are stored; `retry` are the batch indices to send again, `dropped` those refused for good.
+    Part {
+        /// Records to send again.
+        retry: Vec<u32>,
+        /// Records that can never be stored.
+        dropped: Vec<u32>,
+        /// The first reason the server gave.
+        why: Why,
+    },
+}
+
+/// An output plugin of the table.
+pub struct OutputPlugin {
+    /// Name, keys and documentation.
+    pub info: PluginInfo,
+    /// Checks the section and makes an instance; what is wrong goes to `cx.diags`.
+    pub make: fn(&mut MakeCx<'_>) -> Option<Box<dyn Output>>,
+}
+
+/// Every output, by name.
+pub static PLUGINS: &[&OutputPlugin] = &[];

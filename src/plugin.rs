@@ -1,0 +1,32 @@
+//! What every plugin is made with: its section, the parsers, the settings of the service.
+
+use crate::conf::Section;
+use crate::error::Diags;
+use std::path::PathBuf;
+
+/// Handed to a plugin's `make`. What is wrong goes to `diags`; `make` then answers `None`.
+#[derive(Debug)]
+pub struct MakeCx<'a> {
+    /// The instance's section; its `label` is `input:tail:tail.0`.
+    pub section: &'a Section,
+    /// The instance's name: the alias, else `tail.0`.
+    pub name: &'a str,
+    /// Where findings go.
+    pub diags: &'a mut Diags,
+    /// The folder of the main configuration file.
+    pub dir: &'a PathBuf,
+}
+
+impl MakeCx<'_> {
+    /// `input:tail:tail.0`, for log lines.
+    pub fn label(&self) -> String {
+        self.section.label.clone()
+    }
+
+    /// Reports an error at `key`'s value, or at the section when the key is absent; answers `None` for `return`.
+    pub fn refuse<T>(&mut self, key: &str, msg: impl std::fmt::Display, help: &str) -> Option<T> {
+        let place = self.section.get(key).map_or(&self.section.place, |e| &e.value_place);
+        self.diags.error_help(place, format!("{} {msg}", self.section.who()), help);
+        None
+    }
+}
