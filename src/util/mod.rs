@@ -4,6 +4,7 @@
 
 pub mod backoff;
 pub mod bytes;
+pub mod decimal;
 pub mod duration;
 pub mod glob;
 pub mod path_glob;
