@@ -1,5 +1,7 @@
 //! Parsers: the text of one record in, cells out. Pure: the time comes in as an argument.
 
+pub mod regex;
+
 use crate::event::{Batch, Span};
 use crate::time::Time;
 

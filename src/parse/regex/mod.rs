@@ -1,0 +1,151 @@
+//! Regular expressions as Fluent Bit's users write them: Ruby's syntax, captures at the speed of hand-written parsers.
+//!
+//! A pattern is translated from Ruby's dialect, then lowered to a small program ([`super::cut`]) that answers nearly
+//! every text. What cannot be lowered or runs out of budget is answered by `regex`; look-around that cannot be lowered,
+//! back-references and subroutine calls by `fancy-regex` with a limit on its steps. A text that would take longer
+//! than the limits allow counts as not matching.
+
+mod class;
+mod cursor;
+mod delim;
+mod dialect;
+mod error;
+mod escape;
+mod piece;
+mod posix;
+mod slow;
+
+pub use error::RegexError;
+
+use piece::Flavour;
+use slow::{Slow, Want};
+
+/// A compiled pattern in Ruby (Onigmo) syntax.
+#[derive(Debug)]
+pub struct Regex {
+    names: Vec<String>,
+    /// For each name, the groups that have it.
+    name_groups: Vec<Vec<usize>>,
+    /// For each group, 0 included, its name.
+    group_names: Vec<Option<usize>>,
+    slow: Slow,
+}
+
+/// Where the groups of one match are; reused from text to text.
+#[derive(Debug, Clone, Default)]
+pub struct Slots {
+    /// Start and end of each group, [`Slots::UNSET`] where it took no part.
+    spans: Vec<(u32, u32)>,
+}
+
+impl Slots {
+    const UNSET: u32 = u32::MAX;
+
+    /// Start and end (bytes) of a group, 0 being the whole match; `None` when the group took no part in it.
+    #[inline]
+    pub fn get(&self, group: usize) -> Option<(usize, usize)> {
+        match self.spans.get(group) {
+            Some(&(start, end)) if start != Self::UNSET && end != Self::UNSET => Some((start as usize, end as usize)),
+            _ => None,
+        }
+    }
+
+    /// Takes over what another engine found.
+    fn fill(&mut self, found: impl Iterator<Item = Option<(usize, usize)>>) {
+        self.spans.clear();
+        self.spans.extend(found.map(|span| match span {
+            Some((start, end)) => (start as u32, end as u32),
+            None => (Self::UNSET, Self::UNSET),
+        }));
+    }
+}
+
+impl Regex {
+    /// Compiles a pattern, `/…/imx` or bare.
+    ///
+    /// # Errors
+    /// What Ruby would refuse, and what is too big; the error says where.
+    pub fn new(pattern: &str) -> Result<Self, RegexError> {
+        let source = delim::strip(pattern);
+        let translated = dialect::translate(&source)?;
+        let fancy = translated.is_fancy() || !translated.specials().is_empty();
+        if !fancy {
+            let written = translated.write(Flavour::Plain)?;
+            parse(&written.text).map_err(|e| located(&written, &e))?;
+        }
+        let slow = Slow::new(&translated, fancy)?;
+        slow.build()?;
+        let group_names: Vec<_> = std::iter::once(None).chain(translated.groups()).collect();
+        let name_groups = (0..translated.names.len())
+            .map(|name| (0..group_names.len()).filter(|&g| group_names.get(g) == Some(&Some(name))).collect())
+            .collect();
+        Ok(Self { names: translated.names, name_groups, group_names, slow })
+    }
+
+    /// The names of groups in order of their first appearance, each once.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// How many groups there are, 0 (the whole match) included. In a pattern with named groups plain parentheses
+    /// are none.
+    pub fn group_count(&self) -> usize {
+        self.group_names.len()
+    }
+
+    /// The name of each group, by group number.
+    pub fn group_names(&self) -> impl ExactSizeIterator<Item = Option<&str>> {
+        self.group_names.iter().map(|name| name.and_then(|name| self.names.get(name)).map(String::as_str))
+    }
+
+    /// The groups called `names()[name]`, ascending; nearly always one.
+    pub fn groups_of(&self, name: usize) -> &[usize] {
+        self.name_groups.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// What `names()[name]` stands for in a match: the last group of that name that took part.
+    #[inline]
+    pub fn named(&self, slots: &Slots, name: usize) -> Option<(usize, usize)> {
+        self.groups_of(name).iter().rev().find_map(|&group| slots.get(group))
+    }
+
+    /// Searches `text` for the leftmost match (of several there, the one preferred by the pattern) and says where its
+    /// groups are. `text` may be any bytes. Nothing is allocated unless `slots` is too small.
+    pub fn captures(&self, text: &[u8], slots: &mut Slots) -> bool {
+        self.slow.search(text, Want::Anywhere, Some(slots))
+    }
+
+    /// Whether the pattern matches anywhere in `text`.
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        self.slow.search(text, Want::Anywhere, None)
+    }
+
+    /// The length of the match that begins with the first byte of `text`, if there is one.
+    pub fn match_at_start(&self, text: &[u8]) -> Option<usize> {
+        let mut slots = Slots::default();
+        self.slow.search(text, Want::AtStart, Some(&mut slots)).then(|| slots.get(0).map_or(0, |(_, end)| end))
+    }
+
+    /// The engine that answers first: `cut`, `regex` or `fancy`.
+    pub fn engine(&self) -> &'static str {
+        if self.slow.is_fancy() { "fancy" } else { "regex" }
+    }
+}
+
+/// Parses `regex` syntax.
+fn parse(pattern: &str) -> Result<regex_syntax::hir::Hir, regex_syntax::Error> {
+    regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern)
+}
+
+/// A complaint of the parser, at its place in the user's pattern.
+fn located(written: &piece::Written, error: &regex_syntax::Error) -> RegexError {
+    let (at, message) = match error {
+        regex_syntax::Error::Parse(e) => (e.span().start.offset, e.kind().to_string()),
+        regex_syntax::Error::Translate(e) => (e.span().start.offset, e.kind().to_string()),
+        other => (0, other.to_string()),
+    };
+    RegexError::new(written.place(at), message)
+}
+
+#[cfg(test)]
+mod tests;

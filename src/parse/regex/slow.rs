@@ -1,0 +1,178 @@
+//! The engines of last resort: `regex` where lowering was not possible or ran out of budget, `fancy-regex` for what
+//! `regex` cannot say. Built when first needed: most patterns never need them.
+
+use std::sync::{Mutex, OnceLock};
+
+use super::Slots;
+use super::error::RegexError;
+use super::piece::{Flavour, Translated};
+
+/// Steps back `fancy-regex` may take for one text; beyond it the text counts as not matching.
+const BACKTRACK_LIMIT: usize = 20_000;
+
+/// One pattern for these engines, in up to four builds.
+#[derive(Debug)]
+pub(super) struct Slow {
+    pattern: String,
+    fancy: bool,
+    /// Searches valid UTF-8, classes in characters.
+    chars: OnceLock<Option<Engine>>,
+    /// Searches any bytes, each a character of its own.
+    bytes: OnceLock<Option<Engine>>,
+    /// As the above, but only at the start of the text.
+    chars_at_start: OnceLock<Option<Engine>>,
+    bytes_at_start: OnceLock<Option<Engine>>,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Plain(regex::bytes::Regex, Mutex<regex::bytes::CaptureLocations>),
+    Fancy(Box<fancy_regex::Regex>),
+}
+
+/// What a search wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// A match anywhere.
+    Anywhere,
+    /// A match that begins with the text.
+    AtStart,
+}
+
+impl Slow {
+    /// Checks the pattern; the engines are built later.
+    pub(super) fn new(translated: &Translated, fancy: bool) -> Result<Self, RegexError> {
+        let written = translated.write(if fancy { Flavour::Fancy } else { Flavour::Plain })?;
+        let slow = Self {
+            pattern: written.text.clone(),
+            fancy,
+            chars: OnceLock::new(),
+            bytes: OnceLock::new(),
+            chars_at_start: OnceLock::new(),
+            bytes_at_start: OnceLock::new(),
+        };
+        if fancy {
+            // What it refuses shows only by building it.
+            let engine = build_fancy(&slow.pattern, fancy_regex::BytesMode::Unicode).map_err(|e| match &e {
+                fancy_regex::Error::ParseError(at, _) => RegexError::new(written.place(*at), one_line(&e.to_string())),
+                _ => RegexError::new(0, one_line(&e.to_string())),
+            })?;
+            _ = slow.chars.set(Some(engine));
+        }
+        Ok(slow)
+    }
+
+    /// Builds the main engine now: a pattern too big for it is an error, not a pattern that never matches.
+    pub(super) fn build(&self) -> Result<(), RegexError> {
+        match self.chars.get_or_init(|| self.make(true, Want::Anywhere)) {
+            Some(_) => Ok(()),
+            None => Err(RegexError::new(0, "the pattern grows too big when its repetitions are written out")),
+        }
+    }
+
+    pub(super) fn is_fancy(&self) -> bool {
+        self.fancy
+    }
+
+    /// Searches `text`; groups go to `slots` when they are wanted.
+    pub(super) fn search(&self, text: &[u8], want: Want, slots: Option<&mut Slots>) -> bool {
+        let valid = std::str::from_utf8(text).ok();
+        let cell = match (valid.is_some(), want) {
+            (true, Want::Anywhere) => &self.chars,
+            (true, Want::AtStart) => &self.chars_at_start,
+            (false, Want::Anywhere) => &self.bytes,
+            (false, Want::AtStart) => &self.bytes_at_start,
+        };
+        let engine = cell.get_or_init(|| self.make(valid.is_some(), want));
+        match (engine, valid) {
+            (Some(Engine::Plain(regex, locations)), _) => search_plain(regex, locations, text, slots),
+            (Some(Engine::Fancy(regex)), Some(text)) => search_fancy_str(regex, text, slots),
+            (Some(Engine::Fancy(regex)), None) => search_fancy_bytes(regex, text, slots),
+            (None, _) => false,
+        }
+    }
+
+    fn make(&self, chars: bool, want: Want) -> Option<Engine> {
+        let anchored;
+        let pattern = match want {
+            Want::Anywhere => &self.pattern,
+            Want::AtStart => {
+                anchored = format!(r"\A(?:{})", self.pattern);
+                &anchored
+            }
+        };
+        use fancy_regex::BytesMode::{Ascii, Unicode, UnicodeBytes};
+        match (self.fancy, chars) {
+            (true, true) => build_fancy(pattern, Unicode).ok(),
+            // A class that names characters beyond ASCII has no form in bytes.
+            (true, false) => build_fancy(pattern, Ascii).or_else(|_| build_fancy(pattern, UnicodeBytes)).ok(),
+            (false, true) => build_plain(pattern, true),
+            (false, false) => build_plain(pattern, false).or_else(|| build_plain(pattern, true)),
+        }
+    }
+}
+
+fn build_plain(pattern: &str, unicode: bool) -> Option<Engine> {
+    let regex = regex::bytes::RegexBuilder::new(pattern).unicode(unicode).build().ok()?;
+    let locations = Mutex::new(regex.capture_locations());
+    Some(Engine::Plain(regex, locations))
+}
+
+fn build_fancy(pattern: &str, mode: fancy_regex::BytesMode) -> Result<Engine, fancy_regex::Error> {
+    let mut options = fancy_regex::RegexOptionsBuilder::new();
+    options.backtrack_limit(BACKTRACK_LIMIT).bytes_mode(mode).max_prog_size(200_000);
+    options.build(pattern.to_owned()).map(|regex| Engine::Fancy(Box::new(regex)))
+}
+
+fn search_plain(
+    regex: &regex::bytes::Regex,
+    locations: &Mutex<regex::bytes::CaptureLocations>,
+    text: &[u8],
+    slots: Option<&mut Slots>,
+) -> bool {
+    let Some(slots) = slots else { return regex.is_match(text) };
+    let mut own;
+    let mut shared = locations.try_lock();
+    let locations = match &mut shared {
+        Ok(locations) => &mut **locations,
+        Err(_) => {
+            own = regex.capture_locations();
+            &mut own
+        }
+    };
+    let hit = regex.captures_read(locations, text).is_some();
+    if hit {
+        slots.fill((0..locations.len()).map(|group| locations.get(group)));
+    }
+    hit
+}
+
+fn search_fancy_str(regex: &fancy_regex::Regex, text: &str, slots: Option<&mut Slots>) -> bool {
+    match slots {
+        None => regex.is_match(text).unwrap_or(false),
+        Some(slots) => match regex.captures(text) {
+            Ok(Some(found)) => {
+                slots.fill((0..found.len()).map(|group| found.get(group).map(|m| (m.start(), m.end()))));
+                true
+            }
+            _ => false,
+        },
+    }
+}
+
+fn search_fancy_bytes(regex: &fancy_regex::Regex, text: &[u8], slots: Option<&mut Slots>) -> bool {
+    match slots {
+        None => regex.is_match(text).unwrap_or(false),
+        Some(slots) => match regex.captures(text) {
+            Ok(Some(found)) => {
+                slots.fill((0..found.len()).map(|group| found.get(group).map(|m| (m.start(), m.end()))));
+                true
+            }
+            _ => false,
+        },
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
