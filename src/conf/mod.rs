@@ -3,12 +3,20 @@
 //! A plugin declares its keys once with [`config!`](crate::config) and publishes them in a `PluginInfo`; the loader,
 //! the checks, `-i NAME -h` and the generated documents come from that one table.
 
+pub mod check;
+pub mod common;
+pub mod env;
+pub mod include;
+pub mod ini;
 pub mod plugin;
 pub mod schema;
 pub mod section;
+pub mod service;
 pub mod value;
 
-pub use plugin::{Kind, PluginInfo};
+pub use env::Env;
+pub use plugin::{Catalog, Kind, PluginInfo};
 pub use schema::{Field, Item, KeyDef, Many, Table};
 pub use section::{Document, Entry, Section};
+pub use service::Service;
 pub use value::{BinarySize, CList, FromConf, SList, Size};
