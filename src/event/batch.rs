@@ -171,6 +171,24 @@ impl Batch {
         Cells { batch: self, run: self.tape.get(mark.0 as usize..).unwrap_or_default() }
     }
 
+    /// The bytes and the tape at once, for decoders: they read the one, append to both, and leave whole values only.
+    pub fn parts_mut(&mut self) -> (&mut Arena, &mut Vec<Cell>) {
+        (&mut self.bytes, &mut self.tape)
+    }
+
+    /// Makes a map that was pushed as one value a record: the cell at `at`, counted from `mark`. Other cells since
+    /// `mark` stay unused. Returns false, and leaves everything as it is, when there is no map.
+    pub fn finish_map(&mut self, mark: Mark, at: usize, time: Time) -> bool {
+        let head = mark.0 as usize + at;
+        match self.tape.get(head) {
+            Some(&Cell { kind: Kind::Map, b: cells, .. }) => {
+                self.recs.push(Rec { time, first: head as u32 + 1, cells, meta_first: 0, meta_cells: 0 });
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Makes the cells since `mark` a record.
     pub fn finish(&mut self, mark: Mark, time: Time) {
         let cells = self.tape.len() as u32 - mark.0;
@@ -257,7 +275,7 @@ impl Batch {
             Value::Float(v) => self.push(Cell::float(key, *v)),
             Value::Str(t) => {
                 let span = self.bytes.push(t.raw());
-                let flags = u8::from(t.is_clean()) * CLEAN | u8::from(t.is_escaped()) * ESCAPED;
+                let flags = (u8::from(t.is_clean()) * CLEAN) | (u8::from(t.is_escaped()) * ESCAPED);
                 self.push(Cell::str(key, span, flags));
             }
             Value::Bin(v) => {

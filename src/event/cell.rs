@@ -26,7 +26,8 @@ pub enum Kind {
     Array,
 }
 
-/// Checked: printable ASCII with nothing to escape in JSON.
+/// Checked: the stored bytes are printable ASCII and go into JSON as they are. Together with [`ESCAPED`] they are JSON
+/// source text, else plain text with nothing to escape.
 pub const CLEAN: u8 = 1;
 /// JSON source text whose escapes are all in canonical short form (`\n \t \r \b \f \" \\`): copied verbatim into JSON.
 pub const ESCAPED: u8 = 2;

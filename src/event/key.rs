@@ -53,7 +53,7 @@ impl Key {
     }
 
     /// A local key: its name is length-prefixed (4 bytes, little endian) at `at` in the batch's arena.
-    pub(super) fn local(at: u32) -> Self {
+    pub(crate) fn local(at: u32) -> Self {
         Self(LOCAL | (at & !LOCAL))
     }
 

@@ -177,7 +177,7 @@ impl<'a> Text<'a> {
         self.raw
     }
 
-    /// Known to be printable ASCII with nothing to escape.
+    /// Whether the stored bytes are known to be printable ASCII that goes into JSON as it is.
     pub fn is_clean(&self) -> bool {
         self.flags & CLEAN != 0
     }

@@ -1,0 +1,329 @@
+//! The JSON writer: values to text, byte for byte as Fluent Bit writes it.
+//!
+//! No spaces; `\n \t \r \b \f \" \\` in short form, other control characters as `\u0001`; `/` and DEL as they are.
+//! Non-ASCII characters become `\u00e9`, or surrogate pairs, unless [`JsonOpts::escape_unicode`] is off.
+//!
+//! A byte that is not part of valid UTF-8 becomes the private-use character U+E000 + byte (0xFF: U+E0FF). No byte is
+//! lost and none of its neighbours changes: unless a text holds U+E080 to U+E0FF itself, it can be restored.
+
+use super::num;
+use super::scan::{non_ascii, unclean};
+use crate::event::{Cells, Key, Text, Value};
+
+/// How JSON is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonOpts {
+    /// Non-ASCII characters become `\uXXXX`; on unless `json.escape_unicode` is off.
+    pub escape_unicode: bool,
+    /// NaN and infinities, which JSON does not have, become `null` (`json.convert_nan_to_null`).
+    pub nan_to_null: bool,
+}
+
+impl Default for JsonOpts {
+    fn default() -> Self {
+        Self { escape_unicode: true, nan_to_null: false }
+    }
+}
+
+/// Appends a map: `{"key":value,…}`.
+pub fn write_map(cells: Cells<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
+    out.push(b'{');
+    write_entries(cells, opts, out);
+    out.push(b'}');
+}
+
+/// Appends the entries of a map without its braces, each but the first behind a comma.
+pub fn write_entries(cells: Cells<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
+    let mut first = true;
+    for (key, value) in cells {
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        write_key(cells, key, opts, out);
+        write_value(&value, opts, out);
+    }
+}
+
+/// Appends `"name":` of a key of `cells`.
+#[inline]
+pub fn write_key(cells: Cells<'_>, key: Key, opts: JsonOpts, out: &mut Vec<u8>) {
+    match key.json() {
+        Some(ready) => out.extend_from_slice(ready),
+        None => {
+            write_str(cells.name(key), opts, out);
+            out.push(b':');
+        }
+    }
+}
+
+/// Appends a value of any kind.
+pub fn write_value(value: &Value<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
+    match value {
+        Value::Str(text) => write_text(*text, opts, out),
+        Value::Int(v) => num::write_i64(*v, out),
+        Value::Uint(v) => num::write_u64(*v, out),
+        Value::Float(v) if opts.nan_to_null && !v.is_finite() => out.extend_from_slice(b"null"),
+        Value::Float(v) => num::write_f64_json(*v, out),
+        Value::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bin(bytes) => write_str(bytes, opts, out),
+        Value::Map(cells) => write_map(*cells, opts, out),
+        Value::Array(cells) => {
+            out.push(b'[');
+            let mut first = true;
+            for (_, value) in *cells {
+                if !first {
+                    out.push(b',');
+                }
+                first = false;
+                write_value(&value, opts, out);
+            }
+            out.push(b']');
+        }
+    }
+}
+
+/// Appends text in quotes.
+#[inline]
+pub fn write_text(text: Text<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
+    let raw = text.raw();
+    if text.is_clean() {
+        out.reserve(raw.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(raw);
+        out.push(b'"');
+    } else if text.is_escaped() {
+        out.push(b'"');
+        write_source(raw, opts, out);
+        out.push(b'"');
+    } else {
+        write_str(raw, opts, out);
+    }
+}
+
+/// Appends bytes as a JSON string, in quotes.
+pub fn write_str(bytes: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    write_inner(bytes, opts, out);
+    out.push(b'"');
+}
+
+/// Appends what stands between the quotes of a JSON string that means `bytes`.
+pub fn write_inner(bytes: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
+    let mut at = 0;
+    loop {
+        let stop = unclean(bytes, at);
+        out.extend_from_slice(bytes.get(at..stop).unwrap_or_default());
+        at = match bytes.get(stop) {
+            None => return,
+            Some(0x80..) => write_foreign(bytes, stop, opts, out),
+            Some(&b) => {
+                write_ascii_escape(b, out);
+                stop + 1
+            }
+        };
+    }
+}
+
+/// Appends JSON source text whose escapes stay as they are.
+fn write_source(raw: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
+    let mut at = 0;
+    loop {
+        let stop = non_ascii(raw, at);
+        out.extend_from_slice(raw.get(at..stop).unwrap_or_default());
+        if stop >= raw.len() {
+            return;
+        }
+        at = write_foreign(raw, stop, opts, out);
+    }
+}
+
+fn write_ascii_escape(b: u8, out: &mut Vec<u8>) {
+    let short = match b {
+        b'"' | b'\\' => b,
+        b'\n' => b'n',
+        b'\t' => b't',
+        b'\r' => b'r',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => return write_unit(u16::from(b), out),
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Appends the bytes above 0x7f that begin at `at`; returns where ASCII goes on.
+fn write_foreign(bytes: &[u8], at: usize, opts: JsonOpts, out: &mut Vec<u8>) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let run = rest.iter().position(u8::is_ascii).map_or(rest, |n| rest.get(..n).unwrap_or_default());
+    for chunk in run.utf8_chunks() {
+        if opts.escape_unicode {
+            chunk.valid().encode_utf16().for_each(|unit| write_unit(unit, out));
+        } else {
+            out.extend_from_slice(chunk.valid().as_bytes());
+        }
+        for &b in chunk.invalid() {
+            let private = 0xe000 + u16::from(b);
+            if opts.escape_unicode {
+                write_unit(private, out);
+            } else {
+                // U+E080 to U+E0FF in UTF-8.
+                out.extend_from_slice(&[0xee, 0x80 | (private >> 6 & 0x3f) as u8, 0x80 | (b & 0x3f)]);
+            }
+        }
+    }
+    at + run.len()
+}
+
+/// Appends `\uXXXX`.
+fn write_unit(unit: u16, out: &mut Vec<u8>) {
+    let hex = |shift: u16| {
+        let digit = (unit >> shift & 0xf) as u8;
+        digit + if digit < 10 { b'0' } else { b'a' - 10 }
+    };
+    out.extend_from_slice(&[b'\\', b'u', hex(12), hex(8), hex(4), hex(0)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Batch, Cell, Kind, Tag};
+    use crate::fmt::json_read::JsonReader;
+    use proptest::prelude::*;
+
+    const RAW: JsonOpts = JsonOpts { escape_unicode: false, nan_to_null: false };
+
+    fn inner(bytes: &[u8], opts: JsonOpts) -> String {
+        let mut out = Vec::new();
+        write_inner(bytes, opts, &mut out);
+        String::from_utf8(out).expect("output is UTF-8")
+    }
+
+    /// Reads an object and writes it again.
+    fn rewrite(json: &[u8], opts: JsonOpts) -> String {
+        let mut b = Batch::new(Tag::new("t"));
+        let text = b.arena_mut().push(json);
+        let mark = b.begin();
+        JsonReader::default().object(&mut b, text).unwrap();
+        let mut out = Vec::new();
+        write_map(b.since(mark), opts, &mut out);
+        String::from_utf8(out).expect("output is UTF-8")
+    }
+
+    #[test]
+    fn strings() {
+        let table: &[(&[u8], &str, &str)] = &[
+            (b"plain / text\x7f", "plain / text\x7f", "plain / text\x7f"),
+            (b"\"\\\n\t\r\x08\x0c", r#"\"\\\n\t\r\b\f"#, r#"\"\\\n\t\r\b\f"#),
+            (b"\x00\x01\x1f", r"\u0000\u0001\u001f", r"\u0000\u0001\u001f"),
+            ("é日😀z".as_bytes(), r"\u00e9\u65e5\ud83d\ude00z", "é日😀z"),
+            (b"\xff\xfe bad", r"\ue0ff\ue0fe bad", "\u{e0ff}\u{e0fe} bad"),
+            (b"\xe3\x81x", r"\ue0e3\ue081x", "\u{e0e3}\u{e081}x"),
+            (b"end\xc3", r"end\ue0c3", "end\u{e0c3}"),
+            (b"\xc3\"", r#"\ue0c3\""#, "\u{e0c3}\\\""),
+            (b"\xed\xa0\x80", r"\ue0ed\ue0a0\ue080", "\u{e0ed}\u{e0a0}\u{e080}"),
+        ];
+        for &(bytes, escaped, raw) in table {
+            assert_eq!(inner(bytes, JsonOpts::default()), escaped, "{bytes:x?}");
+            assert_eq!(inner(bytes, RAW), raw, "{bytes:x?}");
+        }
+    }
+
+    /// Undoes the private-use form; the input must not hold such characters itself.
+    fn restore(json: &str) -> Vec<u8> {
+        let text: String = serde_json::from_str(json).expect("valid JSON");
+        let mut out = Vec::new();
+        for c in text.chars() {
+            match c as u32 {
+                code @ 0xe080..=0xe0ff => out.push((code - 0xe000) as u8),
+                _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn no_malformed_sequence_loses_a_byte() {
+        // Every lead byte with every class of second, third and fourth byte, between ASCII neighbours.
+        let classes: &[u8] = &[b'a', b'"', b'\\', b'\n', 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xe3, 0xf0, 0xff];
+        let check = |bytes: &[u8]| {
+            // U+E080 to U+E0FF themselves, the one case that cannot be told apart, begin with EE 82 or EE 83.
+            for opts in [JsonOpts::default(), RAW] {
+                let json = format!("\"{}\"", inner(bytes, opts));
+                assert_eq!(restore(&json), bytes, "{bytes:x?} became {json}");
+            }
+        };
+        for a in 0x80..=0xff {
+            check(&[b'<', a, b'>']);
+            check(&[a]);
+            for &b in classes {
+                check(&[b'<', a, b, b'>']);
+                for &c in classes {
+                    check(&[b'<', a, b, c, b'>']);
+                    for &d in classes {
+                        check(&[b'<', a, b, c, d, b'>']);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values() {
+        let table: &[(&str, &str)] = &[
+            ("{}", "{}"),
+            (r#" { "a" : 1 , "b" : [ true , false , null ] } "#, r#"{"a":1,"b":[true,false,null]}"#),
+            (
+                r#"{"a":-9223372036854775808,"b":18446744073709551615}"#,
+                r#"{"a":-9223372036854775808,"b":18446744073709551615}"#,
+            ),
+            (r#"{"a":{"b":{}},"c":[],"d":[[],{}],"e":1.5}"#, r#"{"a":{"b":{}},"c":[],"d":[[],{}],"e":1.5}"#),
+            (r#"{"a":"x\n\"\\\u000a\/","b":"\n/"}"#, r#"{"a":"x\n\"\\\n/","b":"\n/"}"#),
+            (r#"{"é":"é\n","k\"q\u0001":"\u00e9"}"#, r#"{"\u00e9":"\u00e9\n","k\"q\u0001":"\u00e9"}"#),
+            (r#"{"a":1,"a":2}"#, r#"{"a":1,"a":2}"#),
+        ];
+        for (json, expected) in table {
+            assert_eq!(rewrite(json.as_bytes(), JsonOpts::default()), *expected);
+        }
+        assert_eq!(rewrite("{\"é\":\"é\\n\\u00e9\"}".as_bytes(), RAW), "{\"é\":\"é\\né\"}");
+        assert_eq!(rewrite(b"{\"a\":\"\xff\\n\xc3\"}", RAW), "{\"a\":\"\u{e0ff}\\n\u{e0c3}\"}");
+        assert_eq!(rewrite(b"{\"a\":\"\xff\\n\xc3\"}", JsonOpts::default()), r#"{"a":"\ue0ff\n\ue0c3"}"#);
+    }
+
+    #[test]
+    fn what_json_does_not_have() {
+        let mut b = Batch::new(Tag::new("t"));
+        let mark = b.begin();
+        b.push(Cell::float(Key::of("nan"), f64::NAN));
+        b.push(Cell::float(Key::of("inf"), f64::INFINITY));
+        let opened = b.open(Key::of("list"), Kind::Array);
+        let bytes = b.arena_mut().push(b"\x00\xffa");
+        b.push(Cell::bin(Key::NONE, bytes));
+        b.close(opened, 1);
+        let mut out = Vec::new();
+        write_map(b.since(mark), JsonOpts { nan_to_null: true, ..JsonOpts::default() }, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), r#"{"nan":null,"inf":null,"list":["\u0000\ue0ffa"]}"#);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn any_text_reads_back(text in any::<String>()) {
+            for opts in [JsonOpts::default(), RAW] {
+                let json = format!("\"{}\"", inner(text.as_bytes(), opts));
+                prop_assert_eq!(serde_json::from_str::<String>(&json).ok(), Some(text.clone()));
+                prop_assert!(!opts.escape_unicode || json.is_ascii());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_written_as_utf8(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            for opts in [JsonOpts::default(), RAW] {
+                let json = format!("\"{}\"", inner(&bytes, opts));
+                prop_assert!(serde_json::from_str::<String>(&json).is_ok());
+            }
+        }
+    }
+}
