@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 pub mod conf;
+pub mod engine;
 pub mod error;
 pub mod event;
 pub mod filter;

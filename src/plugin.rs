@@ -2,7 +2,7 @@
 
 use crate::conf::Section;
 use crate::error::Diags;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Handed to a plugin's `make`. What is wrong goes to `diags`; `make` then answers `None`.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct MakeCx<'a> {
     /// Where findings go.
     pub diags: &'a mut Diags,
     /// The folder of the main configuration file.
-    pub dir: &'a PathBuf,
+    pub dir: &'a Path,
 }
 
 impl MakeCx<'_> {

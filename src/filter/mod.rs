@@ -31,13 +31,15 @@ pub struct Emitter {
 pub struct FilterCx {
     /// The wall clock at the start of this batch.
     pub now: Time,
+    /// Set to ask the engine to drain and to exit with this code.
+    pub exit: Option<u8>,
     emitted: Vec<Batch>,
 }
 
 impl FilterCx {
     /// A context for one run over one batch.
     pub fn new(now: Time) -> Self {
-        Self { now, emitted: Vec::new() }
+        Self { now, exit: None, emitted: Vec::new() }
     }
 
     /// Sends a copy of a record to the head of the pipeline under another tag.

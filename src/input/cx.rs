@@ -22,6 +22,10 @@ pub trait Intake {
     fn is_stopping(&self) -> bool;
     /// Notified when the shutdown begins.
     fn stop_signal(&self) -> &Notify;
+    /// Whether the shutdown is over: every chunk is delivered, or the grace period is.
+    fn is_drained(&self) -> bool;
+    /// Notified when the shutdown is over.
+    fn drain_signal(&self) -> &Notify;
     /// Asks the engine to drain and to exit with this code.
     fn exit(&self, code: u8);
     /// Counts records or bytes that this input had to give up, by reason; the reason is logged at a bounded rate.
@@ -96,6 +100,14 @@ impl InputCx {
     pub async fn stopping(&self) {
         while !self.intake.is_stopping() {
             self.intake.stop_signal().wait().await;
+        }
+    }
+
+    /// Waits for the end of the shutdown: by then every [`Ack`] that will fire has fired. For the last words to a state
+    /// file; the input has about a second for them.
+    pub async fn drained(&self) {
+        while !self.intake.is_drained() {
+            self.intake.drain_signal().wait().await;
         }
     }
 
