@@ -12,11 +12,9 @@ use crate::conf::{Document, Kind};
 use crate::error::Diags;
 use crate::event::Tag;
 use crate::filter::{self, Filter};
-use crate::fmt::JsonOpts;
 use crate::input::{self, Input};
 use crate::output::{self, Output};
 use crate::parse::regex::Regex;
-use crate::parse::set::ParserSet;
 use crate::plugin::MakeCx;
 use crate::util::backoff::Backoff;
 use crate::util::wildcard::Wildcard;
@@ -35,15 +33,12 @@ const FOREVER: Duration = Duration::from_secs(365 * 86400);
 pub struct Setting<'a> {
     /// `[SERVICE]`.
     pub service: &'a Service,
-    /// Every parser by name.
-    pub parsers: &'a ParserSet,
     /// The folder of the main configuration file.
     pub dir: &'a Path,
 }
 
 /// Makes every instance. Everything that is wrong goes to `diags`; `None` when anything is.
 pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option<Engine> {
-    let json = JsonOpts { escape_unicode: setting.service.escape_unicode, nan_to_null: setting.service.nan_to_null };
     let mut parts = Made::default();
     let count = |kind: Kind| doc.sections.iter().filter(|s| Kind::of_section(&s.name) == Some(kind)).count();
     let only_pair = count(Kind::Input) == 1 && count(Kind::Output) == 1;
@@ -51,7 +46,7 @@ pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option
         let Some(kind) = Kind::of_section(&section.name) else { continue };
         let Some(plugin) = section.value("name") else { continue };
         let name = section.label.rsplit_once(':').map_or(plugin, |(_, n)| n);
-        let mut cx = MakeCx { section, name, diags, parsers: setting.parsers, json, dir: setting.dir };
+        let mut cx = MakeCx { section, name, diags, dir: setting.dir };
         match kind {
             Kind::Input => parts.input(plugin, &mut cx),
             Kind::Filter => parts.filter(plugin, &mut cx),

@@ -48,11 +48,6 @@ impl Chunk {
         self.batch.as_ref().map(Batch::tag)
     }
 
-    /// Memory it holds, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        self.memory
-    }
-
     /// It will not be delivered: its acks must not fire.
     pub(super) fn lose(&self) {
         self.lost.set(true);

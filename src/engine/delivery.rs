@@ -48,10 +48,6 @@ impl Delivery {
     pub(super) fn lose(self) {
         self.chunk.lose();
     }
-
-    pub(super) fn memory(&self) -> usize {
-        self.chunk.memory()
-    }
 }
 
 impl OutputState {
@@ -191,8 +187,7 @@ impl OutputState {
         self.stats.retries.add(1);
         self.stats.retried_records.add(task.records());
         let stopping = core.state.stopping.get();
-        let wait =
-            if stopping { SHUTDOWN_WAIT } else { core.backoff.wait(task.attempts, &mut core.rng.borrow_mut()) };
+        let wait = if stopping { SHUTDOWN_WAIT } else { core.backoff.wait(task.attempts, &mut core.rng.borrow_mut()) };
         log::warn!(
             "[engine] failed to flush chunk '{}', retry in {} seconds: task_id={}, input={} > output={} (out_id={}): {why}",
             task.chunk.name,

@@ -71,4 +71,3 @@ pub(super) fn lost(core: &Core) {
         }
     }
 }
-

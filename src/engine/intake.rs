@@ -109,7 +109,11 @@ impl InputState {
         if self.paused.get() && self.memory() < self.limit {
             self.paused.set(false);
             let buf = self.memory();
-            log::info!("[input] {} resume (mem buf overlimit - buf size {buf}B now below limit {}B)", self.name, self.limit);
+            log::info!(
+                "[input] {} resume (mem buf overlimit - buf size {buf}B now below limit {}B)",
+                self.name,
+                self.limit
+            );
         }
         self.room.notify();
         if self.is_emitter
@@ -271,9 +275,9 @@ impl Intake for Rc<InputState> {
 
     fn has_room(&self) -> bool {
         let emitters_have_room = || {
-            self.core.upgrade().is_none_or(|c| {
-                c.filters().iter().filter_map(|f| f.emitter.as_ref()).all(|e| e.memory() < e.limit)
-            })
+            self.core
+                .upgrade()
+                .is_none_or(|c| c.filters().iter().filter_map(|f| f.emitter.as_ref()).all(|e| e.memory() < e.limit))
         };
         self.memory() < self.limit && (self.is_emitter || emitters_have_room())
     }
@@ -305,7 +309,8 @@ impl Intake for Rc<InputState> {
     fn lost(&self, records: u64, why: &str) {
         self.stats.lost.add(records as usize);
         if let Some(held) = self.complaints.borrow_mut().allow(why.as_bytes(), Instant::now()) {
-            let more = if held > 0 { format!(" ({held} more of these messages were held back)") } else { String::new() };
+            let more =
+                if held > 0 { format!(" ({held} more of these messages were held back)") } else { String::new() };
             log::warn!("[input] {}: {records} record(s) lost: {why}{more}", self.name);
         }
     }

@@ -8,6 +8,8 @@ mod dump;
 mod intake;
 pub mod route;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use build::{Setting, build};
 
@@ -104,7 +106,9 @@ async fn wait_for_signal(core: &Rc<Core>, signals: &Signals) -> u8 {
                 return 0;
             }
             Ok(Signal::Hup) => {
-                log::warn!("[engine] caught signal (SIGHUP): a reload is not served by this version; the pipeline goes on");
+                log::warn!(
+                    "[engine] caught signal (SIGHUP): a reload is not served by this version; the pipeline goes on"
+                );
             }
             Ok(Signal::Cont) => dump::write(core),
             Err(e) => {

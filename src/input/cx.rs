@@ -119,7 +119,7 @@ impl InputCx {
 
     /// The wall clock.
     pub fn now(&self) -> Time {
-        Time(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64))
+        Time::from_system(SystemTime::now())
     }
 
     /// Asks the engine to drain everything and to exit with this code.

@@ -1,0 +1,213 @@
+//! The engine with scripted inputs, filters and outputs.
+
+use super::core::{Core, FilterState, Parts};
+use super::delivery::OutputState;
+use super::intake::InputState;
+use super::route::{Routes, Rule};
+use super::stats::FilterStats;
+use super::{Engine, Ready};
+use crate::error::Error;
+use crate::event::{Batch, Key, Tag, View};
+use crate::filter::{Emitter, Filter, FilterCx};
+use crate::input::{Ack, Input, InputCx};
+use crate::output::{Outcome, Output, Payload};
+use crate::rt::{self, LocalFuture};
+use crate::time::Time;
+use crate::util::backoff::Backoff;
+use crate::util::wildcard::Wildcard;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Commits `count` numbered lines, `per` at a time, then asks for the end.
+struct Lines {
+    count: usize,
+    per: usize,
+    acked: Rc<Cell<usize>>,
+}
+
+impl Input for Lines {
+    fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let tag = cx.tag().clone();
+            for from in (0..self.count).step_by(self.per) {
+                let to = (from + self.per).min(self.count);
+                {
+                    let mut b = cx.batch(&tag);
+                    for n in from..to {
+                        let m = b.begin();
+                        b.push_text(Key::of("log"), format!("line {n}").as_bytes());
+                        b.finish(m, Time(0));
+                    }
+                }
+                let acked = self.acked.clone();
+                cx.commit(&tag, Some(Ack::new(move || acked.set(acked.get() + to - from)))).await;
+            }
+            cx.exit(0);
+            cx.drained().await;
+            Ok(())
+        })
+    }
+}
+
+/// Keeps what it is given; answers from a script first.
+#[derive(Default)]
+struct Store {
+    script: RefCell<VecDeque<Outcome>>,
+    got: RefCell<Vec<String>>,
+    slow: Option<Duration>,
+}
+
+impl Output for Rc<Store> {
+    fn format(&self, view: &View<'_>, out: &mut Payload) -> Result<(), Error> {
+        for r in view.records() {
+            let Some(text) = r.body().find(Key::of("log")).and_then(|v| v.as_text()) else { continue };
+            out.bytes.extend_from_slice(view.tag().as_bytes());
+            out.bytes.push(b' ');
+            out.bytes.extend_from_slice(&text.bytes());
+            out.bytes.push(b'\n');
+        }
+        Ok(())
+    }
+
+    fn deliver<'a>(&'a self, p: &'a mut Payload) -> LocalFuture<'a, Outcome> {
+        Box::pin(async move {
+            if let Some(t) = self.slow {
+                rt::sleep(t).await;
+            }
+            let outcome = self.script.borrow_mut().pop_front().unwrap_or(Outcome::Done);
+            let text = String::from_utf8_lossy(&p.bytes).into_owned();
+            let lines = text.lines().map(str::to_owned);
+            match &outcome {
+                Outcome::Done => self.got.borrow_mut().extend(lines),
+                Outcome::Part { retry, dropped, .. } => self.got.borrow_mut().extend(
+                    lines
+                        .enumerate()
+                        .filter(|(i, _)| !retry.contains(&(*i as u32)) && !dropped.contains(&(*i as u32)))
+                        .map(|(_, l)| l),
+                ),
+                _ => {}
+            }
+            outcome
+        })
+    }
+}
+
+/// Drops lines that end in an odd digit; sends those that end in 4 away under another tag.
+struct Odd;
+
+impl Filter for Odd {
+    fn apply(&mut self, batch: &mut Batch, cx: &mut FilterCx) {
+        for i in batch.fresh() {
+            let last =
+                batch.body(i).find(Key::of("log")).and_then(|v| v.as_text()).and_then(|t| t.raw().last().copied());
+            match last {
+                Some(b'4') => {
+                    cx.emit(&Tag::new("four"), &batch.record(i));
+                    batch.drop_record(i);
+                }
+                Some(d) if d % 2 == 1 => batch.drop_record(i),
+                _ => {}
+            }
+        }
+    }
+
+    fn emits(&self) -> Option<Emitter> {
+        Some(Emitter { name: "emitter".into(), mem_buf_limit: 1 << 20 })
+    }
+}
+
+struct Run {
+    acked: usize,
+    got: Vec<String>,
+    core: Rc<Core>,
+}
+
+fn run(count: usize, per: usize, limit: usize, filters: Vec<Box<dyn Filter>>, store: Store, retry: Option<u32>) -> Run {
+    let any = || Rule { pattern: Some(Wildcard::new("*")), regex: None };
+    let rules = filters.iter().map(|_| any()).collect();
+    let backoff = Backoff { base_secs: 0, cap_secs: 0 };
+    let routes = Routes::new(rules, vec![any()]);
+    let core = Rc::new(Core::new(Duration::from_millis(10), Duration::from_secs(5), backoff, routes, 1));
+    let state = Rc::new(InputState::new(&core, "lines.0", limit, false));
+    let store = Rc::new(store);
+    let parts = Parts {
+        inputs: vec![state.clone()],
+        filters: filters
+            .into_iter()
+            .map(|f| FilterState {
+                name: "f".into(),
+                emitter: f.emits().map(|e| Rc::new(InputState::new(&core, &e.name, e.mem_buf_limit, true))),
+                filter: RefCell::new(f),
+                stats: FilterStats::default(),
+            })
+            .collect(),
+        outputs: vec![Rc::new(OutputState::new("store.0", 0, Box::new(store.clone()), retry))],
+    };
+    let _ = core.parts.set(parts);
+    let acked = Rc::new(Cell::new(0));
+    let input = Box::new(Lines { count, per, acked: acked.clone() });
+    let ready = Ready { state, label: "input:lines:lines.0".into(), tag: Tag::new("t"), input };
+    let engine = Engine { core: core.clone(), inputs: vec![ready] };
+    assert_eq!(engine.run().unwrap(), 0);
+    let got = store.got.borrow().clone();
+    Run { acked: acked.get(), got, core }
+}
+
+#[test]
+fn everything_arrives_once_and_is_acknowledged() {
+    let r = run(1000, 7, 1 << 20, vec![], Store::default(), None);
+    assert_eq!(r.got.len(), 1000);
+    assert_eq!(r.got[999], "t line 999");
+    assert_eq!(r.acked, 1000);
+    assert_eq!(r.core.inputs()[0].memory(), 0, "all memory came back");
+}
+
+#[test]
+fn a_small_limit_holds_the_reader_back_and_loses_nothing() {
+    let store = Store { slow: Some(Duration::from_millis(1)), ..Store::default() };
+    let r = run(2000, 50, 8 * 1024, vec![], store, None);
+    assert_eq!(r.got.len(), 2000);
+    assert_eq!(r.acked, 2000);
+    assert!(r.core.inputs()[0].stats.pauses.get() > 0);
+}
+
+#[test]
+fn filters_drop_and_re_emit_and_acks_wait_for_both() {
+    let r = run(100, 10, 1 << 20, vec![Box::new(Odd)], Store::default(), None);
+    let away = r.got.iter().filter(|l| l.starts_with("four ")).count();
+    assert_eq!((r.got.len(), away), (50, 10));
+    assert_eq!(r.acked, 100);
+    let f = &r.core.filters()[0].stats;
+    assert_eq!((f.records.get(), f.drop_records.get(), f.add_records.get()), (100, 60, 10));
+}
+
+#[test]
+fn only_failed_items_are_sent_again() {
+    let part = Outcome::Part { retry: vec![1, 3], dropped: vec![2], why: "busy".into() };
+    let store = Store { script: RefCell::new([part].into()), ..Store::default() };
+    let r = run(5, 5, 1 << 20, vec![], store, None);
+    assert_eq!(r.got, ["t line 0", "t line 4", "t line 1", "t line 3"]);
+    let s = &r.core.outputs()[0].stats;
+    assert_eq!((s.proc_records.get(), s.dropped_records.get(), s.retried_records.get()), (4, 1, 2));
+    assert_eq!(r.acked, 5);
+}
+
+#[test]
+fn a_retry_limit_ends_in_a_counted_drop() {
+    let script = (0..3).map(|_| Outcome::Retry("down".into())).collect();
+    let r = run(5, 5, 1 << 20, vec![], Store { script: RefCell::new(script), ..Store::default() }, Some(1));
+    let s = &r.core.outputs()[0].stats;
+    assert!(r.got.is_empty());
+    assert_eq!((s.retries.get(), s.retries_failed.get(), s.dropped_records.get()), (1, 1, 5));
+    assert_eq!(r.acked, 5, "dropped by decision counts as settled");
+}
+
+#[test]
+fn refused_data_is_dropped_and_counted() {
+    let store = Store { script: RefCell::new([Outcome::Drop("bad".into())].into()), ..Store::default() };
+    let r = run(5, 5, 1 << 20, vec![], store, None);
+    let s = &r.core.outputs()[0].stats;
+    assert_eq!((s.errors.get(), s.dropped_records.get(), s.proc_records.get()), (1, 5, 0));
+}
