@@ -113,6 +113,11 @@ impl Diags {
         self.push(Diag { level: Level::Error, place: None, msg: msg.into(), help: None });
     }
 
+    /// Adds a warning that belongs to no single place; shown after the others.
+    pub fn warn_nowhere(&mut self, msg: impl Into<String>) {
+        self.push(Diag { level: Level::Warn, place: None, msg: msg.into(), help: None });
+    }
+
     /// Adds a warning at a place.
     pub fn warn(&mut self, place: &Place, msg: impl Into<String>) {
         self.push(Diag { level: Level::Warn, place: Some(place.clone()), msg: msg.into(), help: None });

@@ -85,6 +85,7 @@ pub fn pipeline(doc: &mut Document, catalog: &Catalog, diags: &mut Diags) {
             failed.push(kind);
         }
     }
+    routes(doc, diags);
     for kind in failed {
         diags.error_nowhere(format!("[config] check properties for {} plugins is failed", kind.word()));
     }
@@ -103,6 +104,26 @@ pub fn number(doc: &mut Document) {
         let instance = s.value("alias").map_or_else(|| format!("{name}.{n}"), str::to_owned);
         s.label = format!("{}:{name}:{instance}", kind.word());
         seen.push(this);
+    }
+}
+
+/// Warns about parts of a pipeline that no record can reach.
+fn routes(doc: &Document, diags: &mut Diags) {
+    let count = |kind: Kind| doc.named(kind.section()).count();
+    // One input and one output need no Match.
+    let obvious = (count(Kind::Input), count(Kind::Output)) == (1, 1);
+    for s in &doc.sections {
+        let Some(kind @ (Kind::Filter | Kind::Output)) = Kind::of_section(&s.name) else { continue };
+        let has_match = s.get("match").or(s.get("match_regex")).is_some();
+        if !(has_match || obvious && kind == Kind::Output || s.label.is_empty()) {
+            let what = format!("{} no Match: no record ever reaches this {}", s.who(), kind.word());
+            diags.warn_help(&s.place, what, "Add for example: Match *");
+        }
+    }
+    for (kind, so) in [(Kind::Input, "there is nothing to read"), (Kind::Output, "all records are dropped")] {
+        if count(kind) == 0 {
+            diags.warn_nowhere(format!("[config] no [{}] section: {so}", kind.section()));
+        }
     }
 }
 
@@ -153,6 +174,197 @@ fn other_section(s: &Section, diags: &mut Diags) {
             match nearest(s.name.trim(), SECTIONS) {
                 Some(near) => diags.error_help(&s.place, what, format!("Did you mean '[{near}]'?")),
                 None => diags.error_help(&s.place, what, format!("Sections are: {}", SECTIONS.join(", "))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    // The struct of the test's plugin is checked, never loaded.
+    #![allow(dead_code)]
+
+    use super::*;
+    use crate::conf::{KeyDef, ini};
+    use proptest::prelude::*;
+
+    crate::config! {
+        /// For the tests.
+        pub struct TailConf {
+            path: crate::conf::CList => "Path" required,
+            refresh_interval: u32 => "Refresh_Interval" = "60",
+            parser: crate::conf::Many<String> => "Parser_*",
+        }
+        unserved ["Multiline=off", "Docker_Mode", "generic.*"]
+    }
+
+    const fn info(name: &'static str, keys: &'static [KeyDef]) -> PluginInfo {
+        PluginInfo { name, doc: "", keys, unserved: TailConf::UNSERVED, extra: &[common::TlsClient::TABLE] }
+    }
+    static TAIL: PluginInfo = info("tail", TailConf::KEYS);
+    static GREP: PluginInfo = info("grep", &[]);
+    static STDOUT: PluginInfo = info("stdout", &[]);
+
+    fn catalog() -> Catalog {
+        Catalog { inputs: vec![&TAIL], filters: vec![&GREP], outputs: vec![&STDOUT] }
+    }
+
+    fn said(text: &str) -> (Document, Diags) {
+        let mut diags = Diags::new();
+        let mut doc = ini::parse("fluent-bit.conf", text.as_bytes(), &mut diags);
+        pipeline(&mut doc, &catalog(), &mut diags);
+        (doc, diags)
+    }
+
+    /// The lines said about an input (with the rest of the pipeline in order) must be these.
+    fn check(entries: &str, expected: &[&str]) {
+        let (_, diags) = said(&format!("[INPUT]\n{entries}[OUTPUT]\n    Name stdout\n"));
+        assert_eq!(diags.to_string().lines().collect::<Vec<_>>(), expected, "{entries}");
+    }
+
+    const FAILED: &str = "[config] check properties for input plugins is failed";
+
+    #[test]
+    fn known_keys_in_any_case() {
+        check("    nAmE Tail\n    PATH x\n    parser_1 a\n    tls.VERIFY on\n    mem_buf_limit 1M\n", &[]);
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_the_key_that_was_meant() {
+        let (_, diags) = said("[INPUT]\n    Name tail\n    pathh x\n    Tga y\n");
+        let text = diags.to_string();
+        let first =
+            "fluent-bit.conf:3:5: [input:tail:tail.0] unknown configuration property 'pathh'. Did you mean 'Path'?\n";
+        assert!(text.starts_with(&format!("{first}    The following properties are allowed: Path, ")), "{text}");
+        assert!(text.contains(
+            "fluent-bit.conf:4:5: [input:tail:tail.0] unknown configuration property 'Tga'. Did you mean 'Tag'?\n"
+        ));
+        assert!(text.contains(&format!("\n{FAILED}\n")), "{text}");
+        assert_eq!(text.matches("properties are allowed").count(), 1);
+        assert_eq!(diags.errors(), 3);
+    }
+
+    #[test]
+    fn without_a_likely_key_the_allowed_ones_are_listed() {
+        let (_, diags) = said("[INPUT]\n    Name tail\n    qwertz x\n");
+        let want = "unknown configuration property 'qwertz'. The following properties are allowed: Path, Refresh_Interval, Parser_*, tls, ";
+        assert!(diags.to_string().contains(want), "{diags}");
+        assert!(!diags.to_string().contains("storage.type") && diags.to_string().contains("Mem_Buf_Limit"), "{diags}");
+    }
+
+    #[test]
+    fn keys_not_served_yet_are_named_unless_they_ask_for_nothing() {
+        check(
+            "    Name tail\n    Multiline on\n    docker_mode off\n    generic.encoding x\n    storage.type filesystem\n",
+            &[
+                "fluent-bit.conf:3:5: warning: [input:tail:tail.0] property 'Multiline' is not served yet: it has no effect",
+                "fluent-bit.conf:4:5: warning: [input:tail:tail.0] property 'docker_mode' is not served yet: it has no effect",
+                "fluent-bit.conf:5:5: warning: [input:tail:tail.0] property 'generic.encoding' is not served yet: it has no effect",
+                "fluent-bit.conf:6:5: warning: [input:tail:tail.0] property 'storage.type' is not served yet: it has no effect",
+            ],
+        );
+        check("    Name tail\n    Multiline No\n    storage.type MEMORY\n    threaded off\n", &[]);
+    }
+
+    #[test]
+    fn plugins() {
+        let at = "fluent-bit.conf:2:10: [config]";
+        check(
+            "    Name taill\n",
+            &[
+                &format!("{at} section 'taill' tried to instance a plugin name that doesn't exist"),
+                "    Did you mean 'tail'?",
+            ],
+        );
+        check(
+            "    Name kafka\n",
+            &[
+                &format!("{at} input plugin 'kafka' is known but not served yet"),
+                "    Remove the section; input plugins served are: tail",
+            ],
+        );
+        check(
+            "    Nmae tail\n",
+            &[
+                "fluent-bit.conf:1:1: [config] section [INPUT] has no 'Name'",
+                "    Is 'Nmae' on line 2 meant to be 'Name'?",
+            ],
+        );
+        check(
+            "    Path x\n",
+            &["fluent-bit.conf:1:1: [config] section [INPUT] has no 'Name'", "    Add for example: Name tail"],
+        );
+    }
+
+    #[test]
+    fn sections() {
+        for (section, want) in [
+            ("[INPUTT]", "unknown section [INPUTT]\n    Did you mean '[INPUT]'?"),
+            ("[ input]", "unknown section [ input]\n    Did you mean '[INPUT]'?"),
+            ("[WHATEVER]", "unknown section [WHATEVER]\n    Sections are: SERVICE, INPUT"),
+            ("[PARSER]", "section [PARSER] does not belong into the main file\n    Move it"),
+            ("[multiline_parser]", "section [MULTILINE_PARSER] does not belong into the main file\n    Move it"),
+            ("[CUSTOM]", "warning: section [CUSTOM] is not served yet"),
+            ("[STREAM_TASK]", "warning: section [STREAM_TASK] is not served yet"),
+        ] {
+            let (_, diags) = said(&format!("{section}\n  a b\n[INPUT]\n  Name tail\n[OUTPUT]\n  Name stdout\n"));
+            assert!(diags.to_string().starts_with(&format!("fluent-bit.conf:1:1: {want}")), "{section}: {diags}");
+        }
+    }
+
+    #[test]
+    fn instances_are_numbered_per_plugin() {
+        let text = "[INPUT]\n Name tail\n[INPUT]\n Name TAIL\n[INPUT]\n Name x\n[OUTPUT]\n Name tail\n[INPUT]\n Name tail\n Alias a:b\n";
+        let (doc, _) = said(text);
+        let labels: Vec<_> = doc.sections.iter().map(|s| s.label.as_str()).collect();
+        assert_eq!(
+            labels,
+            ["input:tail:tail.0", "input:tail:tail.1", "input:x:x.0", "output:tail:tail.0", "input:tail:a:b"]
+        );
+        assert_eq!(doc.sections[1].instance(), "tail.1");
+        assert_eq!(doc.sections[4].instance(), "a:b");
+    }
+
+    #[test]
+    fn what_no_record_reaches_is_warned_about() {
+        let one = "[INPUT]\n Name tail\n[OUTPUT]\n Name stdout\n";
+        assert_eq!(said(one).1.to_string(), "");
+        let (_, diags) = said(&format!("{one}[OUTPUT]\n Name stdout\n Match *\n[FILTER]\n Name grep\n"));
+        let text = diags.to_string();
+        assert!(text.contains("3:1: warning: [output:stdout:stdout.0] no Match"), "{text}");
+        assert!(text.contains("8:1: warning: [filter:grep:grep.0] no Match") && !text.contains("stdout.1"), "{text}");
+        let (_, diags) = said("");
+        assert!(diags.to_string().contains("no [INPUT] section: there is nothing to read"), "{diags}");
+        assert!(!diags.has_errors());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        /// One letter changed, left out, added or swapped in any key of a plugin: always found, and never taken.
+        #[test]
+        fn every_slip_in_a_key_is_found(key in 0usize..64, at in 0usize..64, how in 0u8..4, letter in b'a'..=b'z') {
+            let tables = [TailConf::KEYS, common::InputCommon::KEYS, common::TlsClient::KEYS];
+            let names: Vec<&str> = tables.concat().iter().map(|k| k.name).filter(|n| !n.ends_with('*')).collect();
+            let name = names[key % names.len()];
+            let mut slip = name.as_bytes().to_vec();
+            let at = at % slip.len();
+            match how {
+                0 => slip[at] = letter,
+                1 => { slip.remove(at); }
+                2 => slip.insert(at, letter),
+                _ => slip.swap(at, (at + 1) % name.len()),
+            }
+            let slip = String::from_utf8(slip).unwrap();
+            prop_assume!(!slip.is_empty());
+            let taken = names.iter().chain(&["name", "multiline", "docker_mode"]).any(|n| n.eq_ignore_ascii_case(&slip));
+            prop_assume!(!taken && !slip.to_ascii_lowercase().starts_with("parser_"));
+            let (_, diags) = said(&format!("[INPUT]\n    Name tail\n    {slip} 1\n"));
+            let text = diags.to_string();
+            prop_assert!(text.contains(&format!("3:5: [input:tail:tail.0] unknown configuration property '{slip}'")), "{}", text);
+            prop_assert!(text.contains(FAILED), "{}", text);
+            // A swap at the ends of a long key may be two slips; three letters leave no room for a guess.
+            if name.len() > 3 && how < 3 {
+                prop_assert!(text.contains("Did you mean '"), "{}", text);
             }
         }
     }

@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
             return;
         };
         match rest.trim().split_once('=') {
-            Some((name, _)) if name.is_empty() => {
+            Some(("", _)) => {
                 self.diags.error_help(&place, "@SET without a name", "Write @SET NAME=VALUE");
             }
             Some((name, value)) => {

@@ -8,6 +8,7 @@ pub mod common;
 pub mod env;
 pub mod include;
 pub mod ini;
+pub mod load;
 pub mod plugin;
 pub mod schema;
 pub mod section;
@@ -15,6 +16,7 @@ pub mod service;
 pub mod value;
 
 pub use env::Env;
+pub use load::{Loaded, load};
 pub use plugin::{Catalog, Kind, PluginInfo};
 pub use schema::{Field, Item, KeyDef, Many, Table};
 pub use section::{Document, Entry, Section};

@@ -69,7 +69,12 @@ impl Section {
         self.entries.iter().enumerate().filter(move |(_, e)| !e.value.is_empty() && key_is(key, &e.key))
     }
 
-    /// `[label] ` for messages, or the section's name while it has no label.
+    /// The instance's name, the last part of the label: the alias, else `tail.0`.
+    pub fn instance(&self) -> &str {
+        self.label.splitn(3, ':').nth(2).unwrap_or(&self.name)
+    }
+
+    /// `[label]` for messages, or the section's name while it has no label.
     pub fn who(&self) -> String {
         if self.label.is_empty() {
             format!("[{}]", self.name.to_ascii_lowercase())
