@@ -2,6 +2,7 @@
 
 use crate::conf::Section;
 use crate::error::Diags;
+use crate::fmt::json_write::JsonOpts;
 use std::path::Path;
 
 /// Handed to a plugin's `make`. What is wrong goes to `diags`; `make` then answers `None`.
@@ -13,6 +14,8 @@ pub struct MakeCx<'a> {
     pub name: &'a str,
     /// Where findings go.
     pub diags: &'a mut Diags,
+    /// How JSON is written (the service's `json.*` keys).
+    pub json: JsonOpts,
     /// The folder of the main configuration file.
     pub dir: &'a Path,
 }

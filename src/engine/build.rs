@@ -12,6 +12,7 @@ use crate::conf::{Document, Kind};
 use crate::error::Diags;
 use crate::event::Tag;
 use crate::filter::{self, Filter};
+use crate::fmt::json_write::JsonOpts;
 use crate::input::{self, Input};
 use crate::output::{self, Output};
 use crate::parse::regex::Regex;
@@ -39,14 +40,15 @@ pub struct Setting<'a> {
 
 /// Makes every instance. Everything that is wrong goes to `diags`; `None` when anything is.
 pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option<Engine> {
+    let json = JsonOpts { escape_unicode: setting.service.escape_unicode, nan_to_null: setting.service.nan_to_null };
     let mut parts = Made::default();
     let count = |kind: Kind| doc.sections.iter().filter(|s| Kind::of_section(&s.name) == Some(kind)).count();
     let only_pair = count(Kind::Input) == 1 && count(Kind::Output) == 1;
     for section in &doc.sections {
         let Some(kind) = Kind::of_section(&section.name) else { continue };
         let Some(plugin) = section.value("name") else { continue };
-        let name = section.label.rsplit_once(':').map_or(plugin, |(_, n)| n);
-        let mut cx = MakeCx { section, name, diags, dir: setting.dir };
+        let name = section.label.splitn(3, ':').nth(2).unwrap_or(plugin);
+        let mut cx = MakeCx { section, name, diags, json, dir: setting.dir };
         match kind {
             Kind::Input => parts.input(plugin, &mut cx),
             Kind::Filter => parts.filter(plugin, &mut cx),
@@ -62,9 +64,30 @@ pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option
 /// The instances as they are made.
 #[derive(Default)]
 struct Made {
-    inputs: Vec<(String, String, Tag, usize, Box<dyn Input>)>,
-    filters: Vec<(String, Rule, Box<dyn Filter>)>,
-    outputs: Vec<(String, Rule, Option<u32>, Box<dyn Output>)>,
+    inputs: Vec<MadeInput>,
+    filters: Vec<MadeFilter>,
+    outputs: Vec<MadeOutput>,
+}
+
+struct MadeInput {
+    name: String,
+    label: String,
+    tag: Tag,
+    limit: usize,
+    input: Box<dyn Input>,
+}
+
+struct MadeFilter {
+    name: String,
+    rule: Rule,
+    filter: Box<dyn Filter>,
+}
+
+struct MadeOutput {
+    name: String,
+    rule: Rule,
+    retries: Option<u32>,
+    output: Box<dyn Output>,
 }
 
 impl Made {
@@ -75,7 +98,7 @@ impl Made {
         if let (Some(common), Some(input)) = (common, made) {
             let tag = Tag::new(common.tag.as_deref().unwrap_or(cx.name));
             let limit = usize::try_from(common.mem_buf_limit.0).ok().filter(|n| *n > 0).unwrap_or(DEFAULT_LIMIT);
-            self.inputs.push((cx.name.to_owned(), cx.label(), tag, limit, input));
+            self.inputs.push(MadeInput { name: cx.name.to_owned(), label: cx.label(), tag, limit, input });
         }
     }
 
@@ -89,7 +112,7 @@ impl Made {
             if rule.is_empty() {
                 cx.diags.warn(&cx.section.place, format!("{} has no Match: it sees no record", cx.section.who()));
             }
-            self.filters.push((cx.name.to_owned(), rule, filter));
+            self.filters.push(MadeFilter { name: cx.name.to_owned(), rule, filter });
         }
     }
 
@@ -108,25 +131,25 @@ impl Made {
                 cx.diags.warn(&cx.section.place, what);
             }
         }
-        let limit = match common.retry_limit {
+        let retries = match common.retry_limit {
             RetryLimit::Times(n) => Some(n),
             RetryLimit::Unlimited => None,
         };
-        self.outputs.push((cx.name.to_owned(), rule, limit, output));
+        self.outputs.push(MadeOutput { name: cx.name.to_owned(), rule, retries, output });
     }
 
     fn assemble(self, service: &Service) -> Engine {
-        let (filter_rules, filters): (Vec<_>, Vec<_>) =
-            self.filters.into_iter().map(|(name, rule, f)| (rule, (name, f))).unzip();
-        let (output_rules, outputs): (Vec<_>, Vec<_>) =
-            self.outputs.into_iter().map(|(name, rule, limit, o)| (rule, (name, limit, o))).unzip();
         let grace = u64::try_from(service.grace).map_or(FOREVER, Duration::from_secs);
         let backoff = Backoff { base_secs: service.scheduler_base.into(), cap_secs: service.scheduler_cap.into() };
         let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+        let (filter_rules, filters): (Vec<_>, Vec<_>) =
+            self.filters.into_iter().map(|f| (f.rule, (f.name, f.filter))).unzip();
+        let (output_rules, outputs): (Vec<_>, Vec<_>) =
+            self.outputs.into_iter().map(|o| (o.rule, (o.name, o.retries, o.output))).unzip();
         let core = Rc::new(Core::new(service.flush.0, grace, backoff, Routes::new(filter_rules, output_rules), seed));
         let mut parts = Parts::default();
         let mut ready = Vec::new();
-        for (name, label, tag, limit, input) in self.inputs {
+        for MadeInput { name, label, tag, limit, input } in self.inputs {
             let state = Rc::new(InputState::new(&core, &name, limit, false));
             parts.inputs.push(state.clone());
             ready.push(Ready { state, label, tag, input });
@@ -134,15 +157,11 @@ impl Made {
         for (name, filter) in filters {
             let emitter =
                 filter.emits().map(|e| Rc::new(InputState::new(&core, &e.name, e.mem_buf_limit.max(1), true)));
-            parts.filters.push(FilterState {
-                name,
-                filter: RefCell::new(filter),
-                stats: FilterStats::default(),
-                emitter,
-            });
+            let filter = RefCell::new(filter);
+            parts.filters.push(FilterState { name, filter, stats: FilterStats::default(), emitter });
         }
-        for (index, (name, limit, output)) in outputs.into_iter().enumerate() {
-            parts.outputs.push(Rc::new(OutputState::new(&name, index, output, limit)));
+        for (index, (name, retries, output)) in outputs.into_iter().enumerate() {
+            parts.outputs.push(Rc::new(OutputState::new(&name, index, output, retries)));
         }
         // Set once, here.
         let _ = core.parts.set(parts);

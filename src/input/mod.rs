@@ -1,6 +1,10 @@
 //! Inputs: where records come from. One file per plugin, one line in [`PLUGINS`].
 
 mod cx;
+pub mod dummy;
+pub mod head;
+pub mod interval;
+pub mod random;
 
 pub use cx::{Ack, InputCx, Intake};
 
@@ -24,4 +28,4 @@ pub struct InputPlugin {
 }
 
 /// Every input, by name.
-pub static PLUGINS: &[&InputPlugin] = &[];
+pub static PLUGINS: &[&InputPlugin] = &[&dummy::PLUGIN, &head::PLUGIN, &random::PLUGIN];
