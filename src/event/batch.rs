@@ -375,6 +375,25 @@ impl Batch {
         self.tape.get_mut(from..from + r.cells as usize).unwrap_or_default()
     }
 
+    /// Makes `cells` the body of record `i`: where its former one stood when they fit there, else at the end of the tape.
+    /// A dropped record stays dropped.
+    pub fn set_body(&mut self, i: usize, cells: &[Cell]) {
+        let Some(r) = self.recs.get_mut(i).filter(|r| r.first != DROPPED) else { return };
+        let (from, room) = (r.first as usize, r.cells as usize);
+        r.cells = cells.len() as u32;
+        if cells.len() <= room {
+            if let Some(place) = self.tape.get_mut(from..from + cells.len()) {
+                place.copy_from_slice(cells);
+            }
+            return;
+        }
+        if from + room == self.tape.len() {
+            self.tape.truncate(from);
+        }
+        r.first = self.tape.len() as u32;
+        self.tape.extend_from_slice(cells);
+    }
+
     /// Moves the body of record `i` to the end of the tape, where it can grow; finish with [`Batch::replace_body`].
     /// When the body already is the end of the tape nothing is copied.
     pub fn reopen(&mut self, i: usize) -> Mark {

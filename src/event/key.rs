@@ -62,6 +62,11 @@ impl Key {
         (self.0 & LOCAL != 0 && self != Self::NONE).then_some(self.0 & !LOCAL)
     }
 
+    /// Whether the name stands in one batch only, so that nothing may be remembered about this key beyond that batch.
+    pub fn is_local(self) -> bool {
+        self.local_at().is_some()
+    }
+
     /// The name of an interned key; empty for local keys and [`Key::NONE`].
     pub fn name(self) -> &'static [u8] {
         self.info().map_or(b"", |i| i.name)
@@ -146,5 +151,6 @@ mod tests {
         assert_eq!(Key::local(77).local_at(), Some(77));
         assert_eq!(Key::NONE.local_at(), None);
         assert_eq!(Key::of("host").local_at(), None);
+        assert!(Key::local(77).is_local() && !Key::of("host").is_local() && !Key::NONE.is_local());
     }
 }

@@ -3,16 +3,24 @@
 //! A [`Batch`] holds the records of one tag. Text stays where `read(2)` put it; a field is a key and a span.
 //! Filters edit the tape, never the bytes, so a record is decoded once and encoded once.
 
+pub mod access;
 pub mod arena;
 pub mod batch;
 pub mod cell;
+pub mod draft;
 pub mod key;
+pub mod literal;
 pub mod tag;
+pub mod template;
 pub mod value;
 
+pub use access::Accessor;
 pub use arena::{Arena, Span};
 pub use batch::{Batch, Mark, View};
 pub use cell::{Cell, Kind};
+pub use draft::Draft;
 pub use key::Key;
+pub use literal::Literal;
 pub use tag::Tag;
+pub use template::Template;
 pub use value::{Cells, Record, Text, Value};

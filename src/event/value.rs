@@ -187,13 +187,36 @@ impl<'a> Text<'a> {
         self.flags & ESCAPED != 0
     }
 
+    /// Appends the bytes that the text means.
+    pub fn decode(&self, out: &mut Vec<u8>) {
+        if self.is_escaped() {
+            unescape(self.raw, |part| out.extend_from_slice(part));
+        } else {
+            out.extend_from_slice(self.raw);
+        }
+    }
+
+    /// The bytes that the text means; `scratch` holds them where they are not stored as such.
+    #[inline]
+    pub fn meant<'s>(&self, scratch: &'s mut Vec<u8>) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        if !self.is_escaped() {
+            return self.raw;
+        }
+        scratch.clear();
+        self.decode(scratch);
+        scratch
+    }
+
     /// The bytes that the text means.
     pub fn bytes(&self) -> Cow<'a, [u8]> {
         if !self.is_escaped() {
             return Cow::Borrowed(self.raw);
         }
         let mut out = Vec::with_capacity(self.raw.len());
-        unescape(self.raw, |part| out.extend_from_slice(part));
+        self.decode(&mut out);
         Cow::Owned(out)
     }
 }
