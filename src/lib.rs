@@ -11,6 +11,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod cli;
 pub mod conf;
 pub mod engine;
 pub mod error;

@@ -30,6 +30,13 @@ pub struct Table {
     pub unserved: &'static [&'static str],
 }
 
+impl Table {
+    /// The names of the keys that are not served yet.
+    pub fn unserved_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.unserved.iter().map(|declared| declared.split_once('=').map_or(*declared, |(name, _)| name))
+    }
+}
+
 /// The values of a key that may be repeated, in written order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Many<T>(pub Vec<Item<T>>);
