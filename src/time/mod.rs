@@ -1,8 +1,13 @@
 //! Points in time, and the text they are read from and written to.
 //!
-//! Nothing here asks for the current time: it comes in as an argument.
+//! Nothing here asks for the current time: it comes in as an argument. [`local`] and the named zones of [`zone`] read the
+//! zone files of the system, when a configuration is loaded; all else is pure.
 
 pub mod civil;
+pub mod local;
+pub mod strftime;
+pub mod strptime;
+pub mod zone;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
