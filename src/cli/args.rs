@@ -68,6 +68,17 @@ impl Args {
     }
 }
 
+impl Args {
+    /// Changes to the directory of `-w`. The path of `-c` keeps meaning what it meant before.
+    pub fn enter_workdir(&mut self) -> Result<(), String> {
+        let Some(dir) = &self.workdir else { return Ok(()) };
+        if let Some(config) = &mut self.config {
+            *config = std::path::absolute(&*config).map_err(|e| format!("'{}': {e}", config.display()))?;
+        }
+        std::env::set_current_dir(dir).map_err(|e| format!("cannot work in '{}': {e}", dir.display()))
+    }
+}
+
 /// What has been read so far.
 #[derive(Debug)]
 struct Builder {

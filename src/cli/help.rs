@@ -4,8 +4,37 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::args::Action;
+use super::docs;
 use super::flags::FLAGS;
 use crate::conf::{Catalog, KeyDef, Kind, PluginInfo, Table, common};
+use crate::util::suggest::nearest;
+
+/// The text that an action only prints; `None` for those that do more. The error is one line for the user.
+pub fn text(action: &Action, catalog: &Catalog) -> Option<Result<String, String>> {
+    Some(Ok(match action {
+        Action::Run | Action::DryRun => return None,
+        Action::Help => general(catalog),
+        Action::HelpJson => as_json(catalog),
+        Action::Docs => docs::markdown(catalog),
+        Action::Version => version(),
+        Action::PluginHelp(kind, name) => match catalog.find(*kind, name) {
+            Some(info) => plugin(*kind, info),
+            None => return Some(Err(no_plugin(*kind, name, catalog))),
+        },
+    }))
+}
+
+fn no_plugin(kind: Kind, name: &str, catalog: &Catalog) -> String {
+    let word = kind.word();
+    if catalog.is_unserved(kind, name) {
+        return format!("{word} plugin '{name}' is known but not served yet");
+    }
+    match nearest(name, catalog.of(kind).iter().map(|i| i.name)) {
+        Some(near) => format!("no {word} plugin is called '{name}'. Did you mean '{near}'?"),
+        None => format!("no {word} plugin is called '{name}'; there are: {}", catalog.names(kind)),
+    }
+}
 
 /// `-h`.
 pub fn general(catalog: &Catalog) -> String {
@@ -180,6 +209,16 @@ pub(super) mod tests {
         let regex = &value["filters"][0]["properties"][0];
         assert_eq!((regex["name"].as_str(), regex["multiple"].as_bool()), (Some("Regex"), Some(true)));
         assert_eq!(value["filters"][0]["unserved"][0], "Speed");
+    }
+
+    #[test]
+    fn help_for_a_plugin_that_is_not_there() {
+        let help = |name: &str| text(&Action::PluginHelp(Kind::Filter, name.into()), &catalog()).unwrap();
+        assert!(help("GREP").unwrap().starts_with("grep filter plugin"));
+        assert_eq!(help("gerp").unwrap_err(), "no filter plugin is called 'gerp'. Did you mean 'grep'?");
+        assert_eq!(help("lua").unwrap_err(), "filter plugin 'lua' is known but not served yet");
+        assert_eq!(help("xyzzy").unwrap_err(), "no filter plugin is called 'xyzzy'; there are: grep");
+        assert!(text(&Action::Run, &catalog()).is_none() && text(&Action::DryRun, &catalog()).is_none());
     }
 
     #[test]

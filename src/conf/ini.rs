@@ -282,9 +282,9 @@ fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
 
 /// Where something that looks like an end-of-line comment begins. Keys whose values may well hold a `#` are let be.
 fn comment(key: &str, value: &str) -> Option<usize> {
-    const FREE_TEXT: [&str; 9] =
-        ["regex", "exclude", "rule", "dummy", "command", "code", "template", "condition", "remove_regex"];
-    if FREE_TEXT.iter().any(|k| key.eq_ignore_ascii_case(k)) {
+    const FREE_TEXT: [&str; 8] = ["exclude", "rule", "dummy", "command", "code", "template", "condition", "format"];
+    let lower = key.to_ascii_lowercase();
+    if lower.contains("regex") || FREE_TEXT.contains(&lower.as_str()) {
         return None;
     }
     value.match_indices('#').map(|(at, _)| at).find(|&at| value[..at].ends_with([' ', '\t']))

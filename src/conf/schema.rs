@@ -219,8 +219,8 @@ fn convert<T: FromConf>(section: &Section, entry: &Entry, diags: &mut Diags) -> 
 ///     unserved ["Threaded=off", "Encoding"]
 /// }
 /// let mut diags = collector::error::Diags::new();
-/// let conf = ExampleConf::load(&Section::of("INPUT", &[("path", "/x")]), &mut diags).unwrap();
-/// assert_eq!((conf.key.as_str(), conf.path.as_str()), ("log", "/x"));
+/// let conf = ExampleConf::load(&Section::of("INPUT", &[("path", "/x")]), &mut diags);
+/// assert_eq!(conf.map(|c| (c.key, c.path)), Some(("log".to_owned(), "/x".to_owned())));
 /// ```
 ///
 /// A field is `T` (with `= "default"` or `required`), `Option<T>` or `Many<T>`, where `T` implements

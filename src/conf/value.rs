@@ -149,7 +149,7 @@ fn quoted(inner: &str) -> Option<(String, &str)> {
     while let Some((at, c)) = chars.next() {
         match c {
             '"' => return inner.get(at + 1..).map(|after| (word, after)),
-            '\\' if inner[at + 1..].starts_with('"') => {
+            '\\' if inner.get(at + 1..).is_some_and(|after| after.starts_with('"')) => {
                 word.push('"');
                 chars.next();
             }
