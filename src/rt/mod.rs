@@ -2,6 +2,7 @@
 //!
 //! Everything here belongs to the thread that called [`run`]; tasks need not be `Send`.
 
+mod fd_writer;
 mod io;
 mod notify;
 mod reactor;
@@ -9,6 +10,7 @@ mod signal;
 mod timer;
 mod worker;
 
+pub use fd_writer::FdWriter;
 pub use io::Source;
 pub use notify::Notify;
 pub use signal::{Signal, Signals};
