@@ -189,6 +189,15 @@ impl Batch {
         }
     }
 
+    /// Removes the value whose head is cell `at` counted from `mark`, with all that is nested in it.
+    pub fn remove_since(&mut self, mark: Mark, at: usize) {
+        let from = mark.0 as usize + at;
+        if let Some(head) = self.tape.get(from) {
+            let to = (from + head.width()).min(self.tape.len());
+            self.tape.drain(from..to);
+        }
+    }
+
     /// Makes the cells since `mark` a record.
     pub fn finish(&mut self, mark: Mark, time: Time) {
         let cells = self.tape.len() as u32 - mark.0;
@@ -409,11 +418,9 @@ impl Batch {
         Mark(r.first)
     }
 
-    /// The plain bytes of the text cell at `at` of record `i`'s body as a span of the arena: escaped text is decoded
-    /// to the arena's end first and the cell points there from then on. `None` when it is not text.
-    pub fn text_span(&mut self, i: usize, at: usize) -> Option<Span> {
-        let pos = self.rec(i).first as usize + at;
-        let cell = *self.tape.get(pos)?;
+    /// The plain bytes of a text cell as a span of the arena: escaped text is decoded to the arena's end. `None` when it
+    /// is not text.
+    pub fn plain_text(&mut self, cell: &Cell) -> Option<Span> {
         if cell.kind != Kind::Str {
             return None;
         }
@@ -431,8 +438,18 @@ impl Batch {
         });
         let start = used.len();
         self.bytes.advance(len);
-        let span = Span::between(start, start + len);
-        self.tape[pos] = Cell::str(cell.key, span, 0);
+        Some(Span::between(start, start + len))
+    }
+
+    /// The plain bytes of the text cell at `at` of record `i`'s body as a span of the arena: escaped text is decoded
+    /// to the arena's end first and the cell points there from then on. `None` when it is not text.
+    pub fn text_span(&mut self, i: usize, at: usize) -> Option<Span> {
+        let pos = self.rec(i).first as usize + at;
+        let cell = *self.tape.get(pos)?;
+        let span = self.plain_text(&cell)?;
+        if cell.flags & ESCAPED != 0 {
+            self.tape[pos] = Cell::str(cell.key, span, 0);
+        }
         Some(span)
     }
 }
