@@ -1,6 +1,23 @@
 //! Parsers: the text of one record in, cells out. Pure: the time comes in as an argument.
 
+mod decode_field;
+mod def;
+mod fields;
+mod json;
+mod logfmt;
+mod ltsv;
+mod pace;
 pub mod regex;
+mod regex_parser;
+mod set;
+#[cfg(test)]
+mod tests;
+mod time_field;
+mod types;
+mod unescape;
+
+pub use def::{Format, ParserConf, ParserDef};
+pub use set::{NoParser, ParserSet, STOCK};
 
 use crate::event::{Batch, Span};
 use crate::time::Time;
