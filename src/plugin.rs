@@ -1,7 +1,7 @@
 //! What every plugin is made with: its section, the parsers, the settings of the service.
 
 use crate::conf::Section;
-use crate::error::Diags;
+use crate::error::{Diags, Place};
 use crate::fmt::json_write::JsonOpts;
 use std::path::Path;
 
@@ -29,6 +29,11 @@ impl MakeCx<'_> {
     /// Reports an error at `key`'s value, or at the section when the key is absent; answers `None` for `return`.
     pub fn refuse<T>(&mut self, key: &str, msg: impl std::fmt::Display, help: &str) -> Option<T> {
         let place = self.section.get(key).map_or(&self.section.place, |e| &e.value_place);
+        self.refuse_at(place, msg, help)
+    }
+
+    /// Reports an error at a place: for the values of a key that is repeated.
+    pub fn refuse_at<T>(&mut self, place: &Place, msg: impl std::fmt::Display, help: &str) -> Option<T> {
         self.diags.error_help(place, format!("{} {msg}", self.section.who()), help);
         None
     }

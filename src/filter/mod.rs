@@ -1,9 +1,18 @@
 //! Filters: edit or drop records. One file per plugin, one line in [`PLUGINS`].
 
+pub mod grep;
+mod keys;
+pub mod modify;
+pub mod record_modifier;
+#[cfg(test)]
+mod testing;
+mod words;
+
 use crate::conf::PluginInfo;
 use crate::event::{Batch, Record, Tag};
 use crate::plugin::MakeCx;
 use crate::time::Time;
+use rustc_hash::FxHashMap;
 
 /// A step between input and outputs. It sees each record once, in the order of the configuration.
 pub trait Filter {
@@ -34,20 +43,24 @@ pub struct FilterCx {
     /// Set to ask the engine to drain and to exit with this code.
     pub exit: Option<u8>,
     emitted: Vec<Batch>,
+    /// Where the batch of a tag is: tags made of data may be many.
+    index: FxHashMap<Tag, usize>,
 }
 
 impl FilterCx {
     /// A context for one run over one batch.
     pub fn new(now: Time) -> Self {
-        Self { now, exit: None, emitted: Vec::new() }
+        Self { now, exit: None, emitted: Vec::new(), index: FxHashMap::default() }
     }
 
     /// Sends a copy of a record to the head of the pipeline under another tag.
-    pub fn emit(&mut self, tag: &Tag, record: &Record<'_>) {
-        let at = match self.emitted.iter().position(|b| b.tag() == tag) {
-            Some(at) => at,
+    pub fn emit(&mut self, tag: &str, record: &Record<'_>) {
+        let at = match self.index.get(tag) {
+            Some(&at) => at,
             None => {
+                let tag = Tag::new(tag);
                 self.emitted.push(Batch::new(tag.clone()));
+                self.index.insert(tag, self.emitted.len() - 1);
                 self.emitted.len() - 1
             }
         };
@@ -58,6 +71,7 @@ impl FilterCx {
 
     /// What was emitted, one batch per tag.
     pub fn take_emitted(&mut self) -> Vec<Batch> {
+        self.index.clear();
         std::mem::take(&mut self.emitted)
     }
 }
@@ -71,4 +85,4 @@ pub struct FilterPlugin {
 }
 
 /// Every filter, by name.
-pub static PLUGINS: &[&FilterPlugin] = &[];
+pub static PLUGINS: &[&FilterPlugin] = &[&grep::PLUGIN, &modify::PLUGIN, &record_modifier::PLUGIN];
