@@ -19,6 +19,7 @@ pub mod event;
 pub mod filter;
 pub mod fmt;
 pub mod input;
+pub mod log;
 pub mod output;
 pub mod parse;
 pub mod plugin;
