@@ -11,11 +11,13 @@ pub struct Span {
 
 impl Span {
     /// The span from `start` to `end` (exclusive).
+    #[inline]
     pub fn between(start: usize, end: usize) -> Self {
         Self { at: start as u32, len: end.saturating_sub(start) as u32 }
     }
 
     /// The part of this span between two offsets counted from its start.
+    #[inline]
     pub fn sub(self, from: usize, to: usize) -> Self {
         Self { at: self.at + from as u32, len: (to - from) as u32 }
     }
@@ -34,6 +36,7 @@ impl Arena {
     pub const MAX: usize = 1 << 30;
 
     /// Bytes in use.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -80,12 +83,14 @@ impl Arena {
     }
 
     /// The bytes of a span; an impossible span gives an empty slice.
+    #[inline]
     pub fn get(&self, s: Span) -> &[u8] {
         let from = s.at as usize;
         self.buf.get(from..from + s.len as usize).unwrap_or_default()
     }
 
     /// All bytes in use.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         &self.buf[..self.len]
     }

@@ -80,11 +80,13 @@ impl Batch {
     }
 
     /// The bytes.
+    #[inline]
     pub fn arena(&self) -> &Arena {
         &self.bytes
     }
 
     /// The bytes, to read or copy more into.
+    #[inline]
     pub fn arena_mut(&mut self) -> &mut Arena {
         &mut self.bytes
     }
@@ -95,10 +97,12 @@ impl Batch {
     }
 
     /// Record `i`; an impossible index gives an empty record.
+    #[inline]
     pub fn record(&self, i: usize) -> Record<'_> {
         Record { batch: self, index: i }
     }
 
+    #[inline]
     pub(super) fn rec(&self, i: usize) -> Rec {
         self.recs.get(i).copied().unwrap_or(Rec {
             time: Time::default(),
@@ -110,6 +114,7 @@ impl Batch {
     }
 
     /// The body of record `i`.
+    #[inline]
     pub fn body(&self, i: usize) -> Cells<'_> {
         let r = self.rec(i);
         self.cells(r.first, r.cells)
@@ -121,12 +126,14 @@ impl Batch {
         self.cells(r.meta_first, r.meta_cells)
     }
 
+    #[inline]
     fn cells(&self, first: u32, cells: u32) -> Cells<'_> {
         let from = first as usize;
         Cells { batch: self, run: self.tape.get(from..from + cells as usize).unwrap_or_default() }
     }
 
     /// The name of a key as this batch knows it.
+    #[inline]
     pub fn key_name(&self, key: Key) -> &[u8] {
         match key.local_at() {
             None => key.name(),
@@ -162,16 +169,19 @@ impl Batch {
     // ---- building ----
 
     /// Begins a record (or a new body for an old one) at the end of the tape.
+    #[inline]
     pub fn begin(&self) -> Mark {
         Mark(self.tape.len() as u32)
     }
 
     /// Cells pushed since `mark`, as a map that can be read.
+    #[inline]
     pub fn since(&self, mark: Mark) -> Cells<'_> {
         Cells { batch: self, run: self.tape.get(mark.0 as usize..).unwrap_or_default() }
     }
 
     /// The bytes and the tape at once, for decoders: they read the one, append to both, and leave whole values only.
+    #[inline]
     pub fn parts_mut(&mut self) -> (&mut Arena, &mut Vec<Cell>) {
         (&mut self.bytes, &mut self.tape)
     }
@@ -199,6 +209,7 @@ impl Batch {
     }
 
     /// Makes the cells since `mark` a record.
+    #[inline]
     pub fn finish(&mut self, mark: Mark, time: Time) {
         let cells = self.tape.len() as u32 - mark.0;
         self.recs.push(Rec { time, first: mark.0, cells, meta_first: 0, meta_cells: 0 });
@@ -226,11 +237,13 @@ impl Batch {
     }
 
     /// Appends a cell.
+    #[inline]
     pub fn push(&mut self, cell: Cell) {
         self.tape.push(cell);
     }
 
     /// Appends text that already stands in the arena.
+    #[inline]
     pub fn push_span(&mut self, key: Key, span: Span) {
         self.tape.push(Cell::str(key, span, 0));
     }

@@ -50,31 +50,37 @@ pub struct Cell {
 
 impl Cell {
     /// A null.
+    #[inline]
     pub fn null(key: Key) -> Self {
         Self { key, kind: Kind::Null, flags: 0, a: 0, b: 0 }
     }
 
     /// A boolean.
+    #[inline]
     pub fn bool(key: Key, v: bool) -> Self {
         Self { key, kind: Kind::Bool, flags: 0, a: u32::from(v), b: 0 }
     }
 
     /// A signed integer.
+    #[inline]
     pub fn int(key: Key, v: i64) -> Self {
         Self::wide(key, Kind::Int, v as u64)
     }
 
     /// An unsigned integer; becomes `Kind::Int` where it fits.
+    #[inline]
     pub fn uint(key: Key, v: u64) -> Self {
         Self::wide(key, if v > i64::MAX as u64 { Kind::Uint } else { Kind::Int }, v)
     }
 
     /// A double.
+    #[inline]
     pub fn float(key: Key, v: f64) -> Self {
         Self::wide(key, Kind::Float, v.to_bits())
     }
 
     /// Text with flags.
+    #[inline]
     pub fn str(key: Key, s: Span, flags: u8) -> Self {
         Self { key, kind: Kind::Str, flags, a: s.at, b: s.len }
     }
@@ -85,21 +91,25 @@ impl Cell {
     }
 
     /// A map or array head.
+    #[inline]
     pub fn nested(key: Key, kind: Kind, entries: u32, cells: u32) -> Self {
         Self { key, kind, flags: 0, a: entries, b: cells }
     }
 
     /// The span of text or bytes.
+    #[inline]
     pub fn span(&self) -> Span {
         Span { at: self.a, len: self.b }
     }
 
     /// The 64-bit payload.
+    #[inline]
     pub fn bits(&self) -> u64 {
         u64::from(self.a) | u64::from(self.b) << 32
     }
 
     /// Cells this value takes, its own included.
+    #[inline]
     pub fn width(&self) -> usize {
         match self.kind {
             Kind::Map | Kind::Array => 1 + self.b as usize,
@@ -107,6 +117,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     fn wide(key: Key, kind: Kind, v: u64) -> Self {
         Self { key, kind, flags: 0, a: v as u32, b: (v >> 32) as u32 }
     }

@@ -58,6 +58,7 @@ impl Key {
     }
 
     /// The arena offset of a local key.
+    #[inline]
     pub(super) fn local_at(self) -> Option<u32> {
         (self.0 & LOCAL != 0 && self != Self::NONE).then_some(self.0 & !LOCAL)
     }
@@ -68,15 +69,18 @@ impl Key {
     }
 
     /// The name of an interned key; empty for local keys and [`Key::NONE`].
+    #[inline]
     pub fn name(self) -> &'static [u8] {
         self.info().map_or(b"", |i| i.name)
     }
 
     /// `"name":`, ready to copy; `None` when it has to be written with escapes.
+    #[inline]
     pub fn json(self) -> Option<&'static [u8]> {
         self.info().map(|i| i.json).filter(|j| !j.is_empty())
     }
 
+    #[inline]
     fn info(self) -> Option<&'static Info> {
         TABLE.get(self.0 as usize).and_then(OnceLock::get)
     }

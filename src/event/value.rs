@@ -24,6 +24,7 @@ impl<'a> Record<'a> {
     }
 
     /// Its body.
+    #[inline]
     pub fn body(&self) -> Cells<'a> {
         self.batch.body(self.index)
     }
@@ -48,6 +49,7 @@ pub struct Cells<'a> {
 
 impl<'a> Cells<'a> {
     /// The cells themselves, nested ones included.
+    #[inline]
     pub fn run(&self) -> &'a [Cell] {
         self.run
     }
@@ -76,6 +78,7 @@ impl<'a> Cells<'a> {
     }
 
     /// The value whose head is cell `i` of the run.
+    #[inline]
     pub fn value_at(&self, i: usize) -> Option<Value<'a>> {
         let (head, rest) = self.run.get(i..)?.split_first()?;
         Some(Value::of(self.batch, head, rest))
@@ -94,6 +97,7 @@ impl<'a> Cells<'a> {
     }
 
     /// The name of a key of this run.
+    #[inline]
     pub fn name(&self, key: Key) -> &'a [u8] {
         self.batch.key_name(key)
     }
@@ -102,6 +106,7 @@ impl<'a> Cells<'a> {
 impl<'a> Iterator for Cells<'a> {
     type Item = (Key, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (head, rest) = self.run.split_first()?;
         let value = Value::of(self.batch, head, rest);
@@ -135,6 +140,7 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The value of `cell`, whose nested cells stand at the start of `rest`.
+    #[inline]
     pub(super) fn of(batch: &'a Batch, cell: &Cell, rest: &'a [Cell]) -> Self {
         let nested = || Cells { batch, run: rest.get(..cell.b as usize).unwrap_or_default() };
         match cell.kind {
@@ -173,16 +179,19 @@ impl<'a> Text<'a> {
     }
 
     /// The stored bytes: JSON source text when [`Self::is_escaped`].
+    #[inline]
     pub fn raw(&self) -> &'a [u8] {
         self.raw
     }
 
     /// Whether the stored bytes are known to be printable ASCII that goes into JSON as it is.
+    #[inline]
     pub fn is_clean(&self) -> bool {
         self.flags & CLEAN != 0
     }
 
     /// Whether [`Self::raw`] is JSON source text.
+    #[inline]
     pub fn is_escaped(&self) -> bool {
         self.flags & ESCAPED != 0
     }
