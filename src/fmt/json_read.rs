@@ -71,14 +71,13 @@ impl JsonReader {
     /// When `text` is not one JSON object with nothing but white space around; then nothing was pushed.
     pub fn object(&mut self, batch: &mut Batch, text: Span) -> Result<u32, JsonError> {
         self.run(batch, text, |p| {
-            p.skip_space();
-            if p.peek() != Some(b'{') {
-                return Err(p.expected("an object"));
+            let at = p.space(0);
+            if p.byte(at) != Some(b'{') {
+                return Err(p.expected(at, "an object"));
             }
-            p.at += 1;
-            let entries = p.entries()?;
-            p.skip_space();
-            if p.at < p.text.len() { Err(p.fail(JsonErrorKind::Trailing)) } else { Ok(entries) }
+            let (entries, at) = p.containers(at + 1, NO_HEAD)?;
+            let at = p.space(at);
+            if at < p.text.len() { Err(p.fail(at, JsonErrorKind::Trailing)) } else { Ok(entries) }
         })
     }
 
@@ -91,11 +90,18 @@ impl JsonReader {
     /// When no value can begin so; then nothing was pushed.
     pub fn next_value(&mut self, batch: &mut Batch, text: Span) -> Result<Option<usize>, JsonError> {
         let read = self.run(batch, text, |p| {
-            p.skip_space();
-            let start = p.at;
-            p.value(Key::NONE)?;
-            let number = matches!(p.text.get(start), Some(b'-' | b'0'..=b'9'));
-            if number && p.at == p.text.len() { Err(p.fail(JsonErrorKind::End)) } else { Ok(p.at) }
+            let start = p.space(0);
+            let first = p.byte(start);
+            let at = match first {
+                Some(open @ (b'{' | b'[')) => {
+                    let head = p.open(Key::NONE, open);
+                    p.containers(start + 1, head)?.1
+                }
+                _ => p.scalar(start, Key::NONE)?,
+            };
+            // More digits may follow.
+            let open_end = matches!(first, Some(b'-' | b'0'..=b'9')) && at == p.text.len();
+            if open_end { Err(p.fail(at, JsonErrorKind::End)) } else { Ok(at) }
         });
         match read {
             Ok(used) => Ok(Some(used)),
@@ -109,7 +115,7 @@ impl JsonReader {
         &mut self,
         batch: &mut Batch,
         text: Span,
-        read: impl FnOnce(&mut Pass<'_>) -> Result<T, JsonError>,
+        read: impl FnOnce(&mut Pass<'_>) -> Result<T, Failed>,
     ) -> Result<T, JsonError> {
         let (arena, tape) = batch.parts_mut();
         let before = tape.len();
@@ -117,28 +123,35 @@ impl JsonReader {
         self.decoded.clear();
         let mut pass = Pass {
             text: arena.get(text),
-            at: 0,
             origin: text.at,
             end: arena.len() as u32,
             tape,
             keys: &mut self.keys,
             decoded: &mut self.decoded,
+            error: JsonError { at: 0, kind: JsonErrorKind::End },
         };
-        let result = read(&mut pass);
-        if result.is_err() {
-            tape.truncate(before);
-        } else if !self.decoded.is_empty() {
-            arena.push(&self.decoded);
+        match read(&mut pass) {
+            Ok(done) => {
+                if !self.decoded.is_empty() {
+                    arena.push(&self.decoded);
+                }
+                Ok(done)
+            }
+            Err(Failed) => {
+                let error = pass.error;
+                tape.truncate(before);
+                Err(error)
+            }
         }
-        result
     }
 }
 
-/// One pass over one text.
+/// The error stands in [`Pass::error`]: results stay small enough for registers.
+struct Failed;
+
+/// One pass over one text. Functions take the offset to go on at and return the one behind what they read.
 struct Pass<'a> {
     text: &'a [u8],
-    /// The next byte to read.
-    at: usize,
     /// Where `text` stands in the arena.
     origin: u32,
     /// The arena's end: where `decoded` will stand.
@@ -146,197 +159,166 @@ struct Pass<'a> {
     tape: &'a mut Vec<Cell>,
     keys: &'a mut KeyCache,
     decoded: &'a mut Vec<u8>,
-}
-
-/// A map or an array that is being read.
-#[derive(Clone, Copy)]
-struct Frame {
-    /// Its head's place on the tape.
-    head: u32,
-    entries: u32,
-    is_map: bool,
+    error: JsonError,
 }
 
 /// The head of what is not on the tape: the object whose entries go to the tape directly.
 const NO_HEAD: u32 = u32::MAX;
 
 impl Pass<'_> {
-    /// The entries of an object whose `{` was read, and its `}`.
-    #[inline]
-    fn entries(&mut self) -> Result<u32, JsonError> {
-        self.containers(Frame { head: NO_HEAD, entries: 0, is_map: true })
-    }
-
-    /// A value of any kind.
-    fn value(&mut self, key: Key) -> Result<(), JsonError> {
-        match self.peek() {
-            Some(open @ (b'{' | b'[')) => {
-                self.at += 1;
-                let frame = self.open(key, open == b'{');
-                self.containers(frame).map(|_| ())
-            }
-            _ => self.scalar(key),
-        }
-    }
-
-    fn open(&mut self, key: Key, is_map: bool) -> Frame {
+    fn open(&mut self, key: Key, bracket: u8) -> u32 {
         let head = self.tape.len() as u32;
-        self.tape.push(Cell::nested(key, if is_map { Kind::Map } else { Kind::Array }, 0, 0));
-        Frame { head, entries: 0, is_map }
+        self.tape.push(Cell::nested(key, if bracket == b'{' { Kind::Map } else { Kind::Array }, 0, NO_HEAD));
+        head
     }
 
-    /// Everything up to the end of the container `now`, whose opening bracket was read. Returns its entries.
-    fn containers(&mut self, mut now: Frame) -> Result<u32, JsonError> {
-        let mut outer = [Frame { head: 0, entries: 0, is_map: false }; MAX_DEPTH - 1];
-        let mut depth = 0;
+    /// Everything up to the end of the container at `head`, whose opening bracket was read; returns its entries too.
+    ///
+    /// While a container is open, its head on the tape holds the entries so far of the one around it, and where that
+    /// one's head is: the tape itself is the stack.
+    fn containers(&mut self, mut at: usize, mut head: u32) -> Result<(u32, usize), Failed> {
+        let mut depth = 1;
+        let mut entries = 0;
+        let mut is_map = self.is_map(head);
         // An empty container closes where others have their first entry.
-        let mut first = true;
+        at = self.space(at);
+        let mut empty = self.byte(at) == Some(if is_map { b'}' } else { b']' });
         loop {
-            self.skip_space();
-            if first && self.peek() == Some(if now.is_map { b'}' } else { b']' }) {
-                first = false;
-            } else {
-                first = false;
-                let key = if now.is_map { self.key()? } else { Key::NONE };
-                match self.peek() {
-                    Some(open @ (b'{' | b'[')) => {
-                        let Some(slot) = outer.get_mut(depth) else { return Err(self.fail(JsonErrorKind::Depth)) };
-                        self.at += 1;
-                        *slot = now;
+            if !empty {
+                let key = if is_map {
+                    let (key, next) = self.key(at)?;
+                    at = next;
+                    key
+                } else {
+                    Key::NONE
+                };
+                match self.byte(at) {
+                    Some(b'"') => at = self.string(at + 1, key)?,
+                    Some(bracket @ (b'{' | b'[')) => {
+                        if depth == MAX_DEPTH {
+                            return Err(self.fail(at, JsonErrorKind::Depth));
+                        }
                         depth += 1;
-                        now = self.open(key, open == b'{');
-                        first = true;
+                        let inner = self.open(key, bracket);
+                        if let Some(cell) = self.tape.get_mut(inner as usize) {
+                            (cell.a, cell.b) = (entries, head);
+                        }
+                        (head, entries, is_map) = (inner, 0, bracket == b'{');
+                        at = self.space(at + 1);
+                        empty = self.byte(at) == Some(if is_map { b'}' } else { b']' });
                         continue;
                     }
-                    _ => self.scalar(key)?,
+                    _ => at = self.scalar(at, key)?,
                 }
-                now.entries += 1;
+                entries += 1;
             }
+            empty = false;
             // Behind a value: the next entry, or the end of this container and perhaps of those around it.
             loop {
-                self.skip_space();
-                match self.peek() {
+                at = self.space(at);
+                match self.byte(at) {
                     Some(b',') => {
-                        self.at += 1;
+                        at = self.space(at + 1);
                         break;
                     }
-                    Some(b'}') if now.is_map => {}
-                    Some(b']') if !now.is_map => {}
-                    _ if now.is_map => return Err(self.expected("',' or '}'")),
-                    _ => return Err(self.expected("',' or ']'")),
+                    Some(b'}') if is_map => at += 1,
+                    Some(b']') if !is_map => at += 1,
+                    _ if is_map => return Err(self.expected(at, "',' or '}'")),
+                    _ => return Err(self.expected(at, "',' or ']'")),
                 }
-                self.at += 1;
-                self.close(now);
-                let Some(around) = depth.checked_sub(1) else { return Ok(now.entries) };
-                depth = around;
-                now = outer.get(depth).copied().unwrap_or(now);
-                now.entries += 1;
+                let inner = (self.tape.len() as u32).saturating_sub(head.saturating_add(1));
+                let (mut outer, mut before) = (NO_HEAD, 0);
+                if let Some(cell) = self.tape.get_mut(head as usize) {
+                    (before, outer) = (cell.a, cell.b);
+                    (cell.a, cell.b) = (entries, inner);
+                }
+                depth -= 1;
+                if depth == 0 {
+                    return Ok((entries, at));
+                }
+                (head, entries) = (outer, before + 1);
+                is_map = self.is_map(head);
             }
         }
     }
 
-    fn close(&mut self, frame: Frame) {
-        let inner = (self.tape.len() as u32).saturating_sub(frame.head.saturating_add(1));
-        if let Some(head) = self.tape.get_mut(frame.head as usize) {
-            (head.a, head.b) = (frame.entries, inner);
-        }
+    /// Whether the container at `head` is a map; the one that is not on the tape is.
+    fn is_map(&self, head: u32) -> bool {
+        self.tape.get(head as usize).is_none_or(|cell| cell.kind == Kind::Map)
     }
 
     /// A key, its colon, and the space up to the value.
     #[inline]
-    fn key(&mut self) -> Result<Key, JsonError> {
-        if self.peek() != Some(b'"') {
-            return Err(self.expected("a key"));
+    fn key(&mut self, at: usize) -> Result<(Key, usize), Failed> {
+        if self.byte(at) != Some(b'"') {
+            return Err(self.expected(at, "a key"));
         }
-        self.at += 1;
-        let key = match self.keys.predict(self.text, self.at) {
-            Some((key, at)) => {
-                self.at = at;
-                key
-            }
-            None => self.unpredicted_key()?,
+        let (key, at) = match self.keys.predict(self.text, at + 1) {
+            Some(hit) => hit,
+            None => self.unpredicted_key(at + 1)?,
         };
-        self.skip_space();
-        if self.peek() != Some(b':') {
-            return Err(self.expected("':'"));
+        let at = self.space(at);
+        if self.byte(at) != Some(b':') {
+            return Err(self.expected(at, "':'"));
         }
-        self.at += 1;
-        self.skip_space();
-        Ok(key)
+        Ok((key, self.space(at + 1)))
     }
 
-    fn unpredicted_key(&mut self) -> Result<Key, JsonError> {
-        let start = self.at;
-        let stop = self.string_end()?;
+    #[inline(never)]
+    fn unpredicted_key(&mut self, start: usize) -> Result<(Key, usize), Failed> {
+        let (found, end) = self.string_end(start)?;
         let before = self.decoded.len();
-        let name = self.text.get(start..self.at - 1).unwrap_or_default();
+        let name = self.text.get(start..end - 1).unwrap_or_default();
         // A name that has to stay local goes to the arena's end, behind its length.
         self.decoded.extend_from_slice(&[0; 4]);
-        let at = self.decoded.len();
-        let key = if stop.escaped {
+        let from = self.decoded.len();
+        let key = if found.escaped {
             json_text::decode(name, self.decoded);
-            Key::intern(self.decoded.get(at..).unwrap_or_default())
+            Key::intern(self.decoded.get(from..).unwrap_or_default())
         } else {
             self.keys.look_up(name)
         };
         if let Some(key) = key {
             self.decoded.truncate(before);
-            return Ok(key);
+            return Ok((key, end));
         }
-        if !stop.escaped {
+        if !found.escaped {
             self.decoded.extend_from_slice(name);
         }
-        let len = (self.decoded.len() - at) as u32;
-        if let Some(prefix) = self.decoded.get_mut(before..at) {
+        let len = (self.decoded.len() - from) as u32;
+        if let Some(prefix) = self.decoded.get_mut(before..from) {
             prefix.copy_from_slice(&len.to_le_bytes());
         }
-        Ok(Key::local(self.end + before as u32))
+        Ok((Key::local(self.end + before as u32), end))
     }
 
     /// A string, number or word.
-    #[inline]
-    fn scalar(&mut self, key: Key) -> Result<(), JsonError> {
-        match self.peek() {
-            Some(b'"') => self.string(key),
-            Some(b'-' | b'0'..=b'9') => self.number(key),
-            Some(b't') => self.word(b"true", Cell::bool(key, true)),
-            Some(b'f') => self.word(b"false", Cell::bool(key, false)),
-            Some(b'n') => self.word(b"null", Cell::null(key)),
-            _ => Err(self.expected("a value")),
+    fn scalar(&mut self, at: usize, key: Key) -> Result<usize, Failed> {
+        match self.byte(at) {
+            Some(b'"') => self.string(at + 1, key),
+            Some(b'-' | b'0'..=b'9') => self.number(at, key),
+            Some(b't') => self.word(at, b"true", Cell::bool(key, true)),
+            Some(b'f') => self.word(at, b"false", Cell::bool(key, false)),
+            Some(b'n') => self.word(at, b"null", Cell::null(key)),
+            _ => Err(self.expected(at, "a value")),
         }
     }
 
-    fn word(&mut self, word: &'static [u8], cell: Cell) -> Result<(), JsonError> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
+    fn word(&mut self, at: usize, word: &'static [u8], cell: Cell) -> Result<usize, Failed> {
+        let rest = self.text.get(at..).unwrap_or_default();
         let same = rest.iter().zip(word).take_while(|(a, b)| a == b).count();
-        self.at += same;
         if same < word.len() {
-            return Err(self.expected("true, false or null"));
+            return Err(self.expected(at + same, "true, false or null"));
         }
         self.tape.push(cell);
-        Ok(())
+        Ok(at + same)
     }
 
+    /// A string whose opening quote was read.
     #[inline]
-    fn string(&mut self, key: Key) -> Result<(), JsonError> {
-        self.at += 1;
-        let start = self.at;
-        let (stop, clean) = string_stop(self.text, start);
-        if self.text.get(stop) == Some(&b'"') {
-            // The common case: nothing but the closing quote stopped the scan.
-            self.at = stop + 1;
-            let span = Span { at: self.origin + start as u32, len: (stop - start) as u32 };
-            self.tape.push(Cell::str(key, span, if clean { CLEAN } else { 0 }));
-            return Ok(());
-        }
-        self.odd_string(key, start)
-    }
-
-    fn odd_string(&mut self, key: Key, start: usize) -> Result<(), JsonError> {
-        self.at = start;
-        let found = self.string_end()?;
-        let end = self.at - 1;
-        let span = Span { at: self.origin + start as u32, len: (end - start) as u32 };
+    fn string(&mut self, start: usize, key: Key) -> Result<usize, Failed> {
+        let (found, end) = self.string_end(start)?;
+        let span = Span { at: self.origin + start as u32, len: (end - 1 - start) as u32 };
         let cell = match found {
             Found { escaped: false, control, clean, .. } => {
                 Cell::str(key, span, if clean && !control { CLEAN } else { 0 })
@@ -344,71 +326,66 @@ impl Pass<'_> {
             Found { canonical: true, control: false, clean, .. } => {
                 Cell::str(key, span, if clean { CLEAN | ESCAPED } else { ESCAPED })
             }
-            _ => {
-                let at = self.decoded.len();
-                json_text::decode(self.text.get(start..end).unwrap_or_default(), self.decoded);
-                Cell::str(key, Span { at: self.end + at as u32, len: (self.decoded.len() - at) as u32 }, 0)
-            }
+            _ => self.decode(start, end - 1, key),
         };
         self.tape.push(cell);
-        Ok(())
+        Ok(end)
     }
 
-    /// Goes behind the closing quote of the string whose first byte is at `self.at`, checking its escapes.
+    #[cold]
+    fn decode(&mut self, start: usize, end: usize, key: Key) -> Cell {
+        let at = self.decoded.len();
+        json_text::decode(self.text.get(start..end).unwrap_or_default(), self.decoded);
+        Cell::str(key, Span { at: self.end + at as u32, len: (self.decoded.len() - at) as u32 }, 0)
+    }
+
+    /// What the string that begins at `at` holds, its escapes checked, and the offset behind its closing quote.
     #[inline]
-    fn string_end(&mut self) -> Result<Found, JsonError> {
+    fn string_end(&mut self, mut at: usize) -> Result<(Found, usize), Failed> {
         let mut found = Found { escaped: false, canonical: true, control: false, clean: true };
         loop {
-            let (stop, clean) = string_stop(self.text, self.at);
+            let (stop, clean) = string_stop(self.text, at);
             found.clean &= clean;
-            self.at = stop;
-            match self.text.get(stop) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(found);
-                }
+            match self.byte(stop) {
+                Some(b'"') => return Ok((found, stop + 1)),
                 Some(b'\\') => {
                     found.escaped = true;
                     match json_text::escape(self.text, stop) {
-                        Escape::Canonical => self.at += 2,
+                        Escape::Canonical => at = stop + 2,
                         Escape::Other(len) => {
                             found.canonical = false;
-                            self.at += len;
+                            at = stop + len;
                         }
-                        Escape::Wrong(at) => {
-                            self.at = at;
-                            return Err(self.end_or(JsonErrorKind::Escape));
-                        }
+                        Escape::Wrong(wrong) => return Err(self.end_or(wrong, JsonErrorKind::Escape)),
                     }
                 }
                 Some(_) => {
                     found.control = true;
-                    self.at += 1;
+                    at = stop + 1;
                 }
-                None => return Err(self.fail(JsonErrorKind::End)),
+                None => return Err(self.fail(stop, JsonErrorKind::End)),
             }
         }
     }
 
-    fn number(&mut self, key: Key) -> Result<(), JsonError> {
-        let start = self.at;
-        let negative = self.peek() == Some(b'-');
-        self.at += usize::from(negative);
-        let digits = self.at;
+    #[inline]
+    fn number(&mut self, start: usize, key: Key) -> Result<usize, Failed> {
+        let negative = self.byte(start) == Some(b'-');
+        let digits = start + usize::from(negative);
+        let mut at = digits;
         // `None` once it passed `u64::MAX`.
         let mut whole = Some(0u64);
-        while let Some(b @ b'0'..=b'9') = self.peek() {
+        while let Some(b @ b'0'..=b'9') = self.byte(at) {
             whole = whole.and_then(|n| n.checked_mul(10)?.checked_add(u64::from(b - b'0')));
-            self.at += 1;
+            at += 1;
         }
-        if self.at == digits {
-            return Err(self.end_or(JsonErrorKind::Number));
+        if at == digits {
+            return Err(self.end_or(at, JsonErrorKind::Number));
         }
-        if self.at > digits + 1 && self.text.get(digits) == Some(&b'0') {
-            self.at = digits + 1;
-            return Err(self.fail(JsonErrorKind::Number));
+        if at > digits + 1 && self.byte(digits) == Some(b'0') {
+            return Err(self.fail(digits + 1, JsonErrorKind::Number));
         }
-        if !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+        if !matches!(self.byte(at), Some(b'.' | b'e' | b'E')) {
             let cell = match whole {
                 Some(n) if !negative => Some(Cell::uint(key, n)),
                 Some(n) if n <= 1 << 63 => Some(Cell::int(key, (n as i64).wrapping_neg())),
@@ -416,67 +393,65 @@ impl Pass<'_> {
             };
             if let Some(cell) = cell {
                 self.tape.push(cell);
-                return Ok(());
+                return Ok(at);
             }
         }
-        self.float(key, start)
+        self.float(start, at, key)
     }
 
-    /// The rest of a number behind its whole part.
-    fn float(&mut self, key: Key, start: usize) -> Result<(), JsonError> {
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
+    /// The rest of a number behind its whole part, which ends at `at`.
+    fn float(&mut self, start: usize, mut at: usize, key: Key) -> Result<usize, Failed> {
+        if self.byte(at) == Some(b'.') {
+            at = self.digits(at + 1)?;
         }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
-            self.digits()?;
+        if matches!(self.byte(at), Some(b'e' | b'E')) {
+            at += 1;
+            at = self.digits(at + usize::from(matches!(self.byte(at), Some(b'+' | b'-'))))?;
         }
-        let source = self.text.get(start..self.at).and_then(|t| std::str::from_utf8(t).ok());
+        let source = self.text.get(start..at).and_then(|t| std::str::from_utf8(t).ok());
         match source.and_then(|t| t.parse::<f64>().ok()).filter(|v| v.is_finite()) {
             Some(v) => {
                 self.tape.push(Cell::float(key, v));
-                Ok(())
+                Ok(at)
             }
-            None => Err(JsonError { at: start, kind: JsonErrorKind::Number }),
+            None => Err(self.fail(start, JsonErrorKind::Number)),
         }
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
-        let start = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-        if self.at == start { Err(self.end_or(JsonErrorKind::Number)) } else { Ok(()) }
-    }
-
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
+    fn digits(&mut self, start: usize) -> Result<usize, Failed> {
+        let rest = self.text.get(start..).unwrap_or_default();
+        let count = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        if count == 0 { Err(self.end_or(start, JsonErrorKind::Number)) } else { Ok(start + count) }
     }
 
     #[inline]
-    fn skip_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.get(at).copied()
+    }
+
+    #[inline]
+    fn space(&self, mut at: usize) -> usize {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte(at) {
+            at += 1;
         }
+        at
     }
 
     #[cold]
-    fn expected(&self, what: &'static str) -> JsonError {
-        self.end_or(JsonErrorKind::Expected(what))
+    fn expected(&mut self, at: usize, what: &'static str) -> Failed {
+        self.end_or(at, JsonErrorKind::Expected(what))
     }
 
     /// The text's end explains a failure better than anything else that could have stood there.
     #[cold]
-    fn end_or(&self, kind: JsonErrorKind) -> JsonError {
-        self.fail(if self.at >= self.text.len() { JsonErrorKind::End } else { kind })
+    fn end_or(&mut self, at: usize, kind: JsonErrorKind) -> Failed {
+        self.fail(at, if at >= self.text.len() { JsonErrorKind::End } else { kind })
     }
 
     #[cold]
-    fn fail(&self, kind: JsonErrorKind) -> JsonError {
-        JsonError { at: self.at, kind }
+    fn fail(&mut self, at: usize, kind: JsonErrorKind) -> Failed {
+        self.error = JsonError { at, kind };
+        Failed
     }
 }
 
