@@ -82,7 +82,14 @@ impl fmt::Display for Diag {
 #[derive(Debug, Default)]
 pub struct Diags {
     list: Vec<Diag>,
+    /// How many of `list` are errors.
+    errors: usize,
+    /// How many findings came after [`MAX_SHOWN`] of their level.
+    more: usize,
 }
+
+/// Findings kept of each level: a file that is no configuration at all must not fill the memory.
+const MAX_SHOWN: usize = 500;
 
 impl Diags {
     /// An empty collection.
@@ -92,7 +99,12 @@ impl Diags {
 
     /// Adds a finding; the very same finding is kept once.
     pub fn push(&mut self, diag: Diag) {
-        if !self.list.contains(&diag) {
+        let is_error = diag.level == Level::Error;
+        let of_level = if is_error { self.errors } else { self.list.len() - self.errors };
+        if of_level >= MAX_SHOWN {
+            self.more += 1;
+        } else if !self.list.contains(&diag) {
+            self.errors += usize::from(is_error);
             self.list.push(diag);
         }
     }
@@ -131,7 +143,7 @@ impl Diags {
 
     /// Whether anything found keeps the program from starting.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|d| d.level == Level::Error)
+        self.errors > 0
     }
 
     /// Whether nothing at all was found.
@@ -139,9 +151,9 @@ impl Diags {
         self.list.is_empty()
     }
 
-    /// The number of errors so far.
+    /// The number of errors kept so far.
     pub fn errors(&self) -> usize {
-        self.list.iter().filter(|d| d.level == Level::Error).count()
+        self.errors
     }
 
     /// Everything found, by place: files in the order they were first mentioned, what has no place at the end.
@@ -162,7 +174,7 @@ impl Diags {
 
     /// Writes everything found, one finding after the other, sorted by place.
     pub fn report(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.sorted().into_iter().try_for_each(|d| writeln!(out, "{d}"))
+        write!(out, "{self}")
     }
 
     /// Hands everything found to the log at its level: for warnings of a configuration that was accepted.
@@ -180,7 +192,11 @@ impl Diags {
 
 impl fmt::Display for Diags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.sorted().into_iter().try_for_each(|d| writeln!(f, "{d}"))
+        self.sorted().into_iter().try_for_each(|d| writeln!(f, "{d}"))?;
+        match self.more {
+            0 => Ok(()),
+            more => writeln!(f, "{more} further findings are not shown"),
+        }
     }
 }
 
@@ -254,6 +270,17 @@ mod tests {
         assert_eq!(d.errors(), 4);
         let want = "z.conf:2:3: first\nz.conf:2:7: warning: second\nz.conf:9:1: third\n    do this\na.conf:1:1: fourth\nlast\n";
         assert_eq!(d.to_string(), want);
+    }
+
+    #[test]
+    fn a_flood_is_counted_and_hides_no_error() {
+        let mut d = Diags::new();
+        for i in 0..MAX_SHOWN + 7 {
+            d.warn_nowhere(i.to_string());
+        }
+        d.error_nowhere("e");
+        assert!(d.has_errors());
+        assert!(d.to_string().ends_with("\ne\n7 further findings are not shown\n"), "{d}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a configuration may say: closed sets of sections, plugins and keys, with a suggestion for each slip.
 
+use std::collections::HashMap;
+
 use super::common;
 use super::plugin::{Catalog, Kind, PluginInfo};
 use super::schema::Table;
@@ -93,17 +95,15 @@ pub fn pipeline(doc: &mut Document, catalog: &Catalog, diags: &mut Diags) {
 
 /// Gives every plugin section its label: kind, plugin, and the alias or `<plugin>.<n>` with n from 0 for each plugin.
 pub fn number(doc: &mut Document) {
-    let mut seen: Vec<(Kind, String)> = Vec::new();
+    let mut seen: HashMap<(Kind, String), usize> = HashMap::new();
     for s in &mut doc.sections {
         let Some((kind, name)) = Kind::of_section(&s.name).zip(s.value("name").map(str::to_ascii_lowercase)) else {
             continue;
         };
-        let this = (kind, name);
-        let n = seen.iter().filter(|x| **x == this).count();
-        let name = &this.1;
+        let n = seen.entry((kind, name.clone())).or_default();
         let instance = s.value("alias").map_or_else(|| format!("{name}.{n}"), str::to_owned);
         s.label = format!("{}:{name}:{instance}", kind.word());
-        seen.push(this);
+        *n += 1;
     }
 }
 

@@ -100,7 +100,7 @@ impl Env {
         for section in doc.sections.iter_mut().filter(|s| !s.is("env")) {
             for entry in &mut section.entries {
                 if let Cow::Owned(value) = self.expand(&entry.value, &entry.value_place, diags) {
-                    entry.value = value.trim().to_owned();
+                    entry.value = value;
                 }
             }
         }
