@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::help::{COMPATIBLE, facts};
 use crate::conf::common::{NetIn, NetOut, TlsClient, TlsServer};
 use crate::conf::{Catalog, KeyDef, Kind, PluginInfo, Service, Table, common};
+use crate::parse::{ParserConf, ParserSet};
 
 /// The whole document.
 pub fn markdown(catalog: &Catalog) -> String {
@@ -17,6 +18,12 @@ pub fn markdown(catalog: &Catalog) -> String {
     );
     keys(&mut out, Service::KEYS);
     not_served(&mut out, Service::TABLE.unserved_names().collect());
+    out.push_str("## PARSER (in a file named by `Parsers_File`)\n\n");
+    keys(&mut out, ParserConf::KEYS);
+    not_served(&mut out, ParserConf::TABLE.unserved_names().collect());
+    let set = ParserSet::default();
+    let built_in: Vec<_> = set.names().map(|n| format!("`{n}`")).collect();
+    let _ = writeln!(out, "Built in: {}.\n", built_in.join(", "));
     for kind in Kind::ALL {
         let _ = writeln!(out, "## {} plugins\n", title(kind.word()));
         let _ = writeln!(out, "### Properties of every {}\n", kind.word());
@@ -102,6 +109,8 @@ mod tests {
         let text = markdown(&super::super::help::tests::catalog());
         for part in [
             "## SERVICE\n\n| Key | Value | Meaning |\n|---|---|---|\n| `Flush` | seconds, default 1 | ",
+            "`Parsers_File`)\n\n| Key | Value | Meaning |\n|---|---|---|\n| `Name` | text, required |",
+            "Built in: `apache`, ",
             "### grep\n\nKeeps or drops records.\n\n| Key",
             "| `Regex` | text, may be repeated | Keep records whose FIELD matches \\| PATTERN. |\n",
             "Also: [TLS to a server](#tls-to-a-server).\n\n*Not served yet:* `Speed`\n",
