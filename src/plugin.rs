@@ -3,6 +3,7 @@
 use crate::conf::Section;
 use crate::error::{Diags, Place};
 use crate::fmt::json_write::JsonOpts;
+use crate::parse::ParserSet;
 use std::path::Path;
 
 /// Handed to a plugin's `make`. What is wrong goes to `diags`; `make` then answers `None`.
@@ -14,6 +15,8 @@ pub struct MakeCx<'a> {
     pub name: &'a str,
     /// Where findings go.
     pub diags: &'a mut Diags,
+    /// Every parser by name.
+    pub parsers: &'a ParserSet,
     /// How JSON is written (the service's `json.*` keys).
     pub json: JsonOpts,
     /// The folder of the main configuration file.

@@ -1,11 +1,14 @@
 //! The command line: flags, help, the generated documents.
 
 pub mod args;
+pub mod daemon;
 pub mod docs;
 pub mod flags;
 pub mod help;
+pub mod run;
 
 pub use args::{Action, Args};
+pub use run::run;
 
 use crate::conf::Catalog;
 use crate::{filter, input, output};

@@ -15,6 +15,7 @@ use crate::filter::{self, Filter};
 use crate::fmt::json_write::JsonOpts;
 use crate::input::{self, Input};
 use crate::output::{self, Output};
+use crate::parse::ParserSet;
 use crate::parse::regex::Regex;
 use crate::plugin::MakeCx;
 use crate::util::backoff::Backoff;
@@ -34,6 +35,8 @@ const FOREVER: Duration = Duration::from_secs(365 * 86400);
 pub struct Setting<'a> {
     /// `[SERVICE]`.
     pub service: &'a Service,
+    /// Every parser by name.
+    pub parsers: &'a ParserSet,
     /// The folder of the main configuration file.
     pub dir: &'a Path,
 }
@@ -48,7 +51,7 @@ pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option
         let Some(kind) = Kind::of_section(&section.name) else { continue };
         let Some(plugin) = section.value("name") else { continue };
         let name = section.label.splitn(3, ':').nth(2).unwrap_or(plugin);
-        let mut cx = MakeCx { section, name, diags, json, dir: setting.dir };
+        let mut cx = MakeCx { section, name, diags, parsers: setting.parsers, json, dir: setting.dir };
         match kind {
             Kind::Input => parts.input(plugin, &mut cx),
             Kind::Filter => parts.filter(plugin, &mut cx),
@@ -109,9 +112,6 @@ impl Made {
         let Some(common) = common else { return };
         let rule = rule(cx, common.matches.as_deref(), common.match_regex.as_deref());
         if let (Some(rule), Some(filter)) = (rule, made) {
-            if rule.is_empty() {
-                cx.diags.warn(&cx.section.place, format!("{} has no Match: it sees no record", cx.section.who()));
-            }
             self.filters.push(MadeFilter { name: cx.name.to_owned(), rule, filter });
         }
     }
@@ -123,13 +123,8 @@ impl Made {
         let Some(common) = common else { return };
         let rule = rule(cx, common.matches.as_deref(), common.match_regex.as_deref());
         let (Some(mut rule), Some(output)) = (rule, made) else { return };
-        if rule.is_empty() {
-            if only_pair {
-                rule = Rule::any();
-            } else {
-                let what = format!("[router] NO match for {} output instance: it gets no record", cx.name);
-                cx.diags.warn(&cx.section.place, what);
-            }
+        if rule.is_empty() && only_pair {
+            rule = Rule::any();
         }
         let retries = match common.retry_limit {
             RetryLimit::Times(n) => Some(n),

@@ -102,7 +102,7 @@ async fn wait_for_signal(core: &Rc<Core>, signals: &Signals) -> u8 {
     loop {
         match signals.next().await {
             Ok(s @ (Signal::Term | Signal::Int | Signal::Quit)) => {
-                log::warn!("[engine] caught signal ({})", s.name());
+                crate::log::notice(&format!("[engine] caught signal ({})", s.name()));
                 return 0;
             }
             Ok(Signal::Hup) => {

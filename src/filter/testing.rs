@@ -6,6 +6,7 @@ use crate::error::Diags;
 use crate::event::{Batch, Cells, Tag};
 use crate::fmt::json_read::JsonReader;
 use crate::fmt::json_write::{JsonOpts, write_map};
+use crate::parse::ParserSet;
 use crate::plugin::MakeCx;
 use crate::time::Time;
 use std::path::Path;
@@ -27,8 +28,14 @@ pub(super) fn made(plugin: &FilterPlugin, conf: &[(&str, &str)]) -> (Option<Box<
     let name = format!("{}.0", plugin.info.name);
     section.label = format!("filter:{}:{name}", plugin.info.name);
     let known = check::plugin(Kind::Filter, &section, &plugin.info, &mut diags);
-    let mut cx =
-        MakeCx { section: &section, name: &name, diags: &mut diags, json: JsonOpts::default(), dir: Path::new(".") };
+    let mut cx = MakeCx {
+        section: &section,
+        name: &name,
+        diags: &mut diags,
+        parsers: &ParserSet::default(),
+        json: JsonOpts::default(),
+        dir: Path::new("."),
+    };
     let filter = if known { (plugin.make)(&mut cx) } else { None };
     assert_eq!(filter.is_none(), diags.has_errors(), "no instance, so there is an error: {diags}");
     (filter, diags.to_string())
