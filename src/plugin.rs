@@ -3,7 +3,7 @@
 use crate::conf::Section;
 use crate::error::{Diags, Place};
 use crate::fmt::json_write::JsonOpts;
-use crate::parse::ParserSet;
+use crate::parse::{Parser, ParserDef, ParserSet};
 use std::path::Path;
 
 /// Handed to a plugin's `make`. What is wrong goes to `diags`; `make` then answers `None`.
@@ -27,6 +27,20 @@ impl MakeCx<'_> {
     /// `input:tail:tail.0`, for log lines.
     pub fn label(&self) -> String {
         self.section.label.clone()
+    }
+
+    /// The parser called `name`, which stands at `key`; an unknown one is an error.
+    pub fn parser_def(&mut self, key: &str, name: &str) -> Option<ParserDef> {
+        let place = self.section.get(key).map_or(&self.section.place, |e| &e.value_place);
+        self.parsers.require(name, &self.section.who(), place, self.diags)
+    }
+
+    /// The parser that `key` names: `Some(None)` when the key is absent.
+    pub fn parser(&mut self, key: &str) -> Option<Option<Box<dyn Parser>>> {
+        match self.section.value(key) {
+            None => Some(None),
+            Some(name) => self.parser_def(key, name).map(|def| Some(def.make())),
+        }
     }
 
     /// Reports an error at `key`'s value, or at the section when the key is absent; answers `None` for `return`.

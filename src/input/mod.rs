@@ -2,9 +2,12 @@
 
 mod cx;
 pub mod dummy;
+pub mod exec;
+pub mod framer;
 pub mod head;
 pub mod interval;
 pub mod random;
+pub mod stdin;
 
 pub use cx::{Ack, InputCx, Intake};
 
@@ -28,4 +31,4 @@ pub struct InputPlugin {
 }
 
 /// Every input, by name.
-pub static PLUGINS: &[&InputPlugin] = &[&dummy::PLUGIN, &head::PLUGIN, &random::PLUGIN];
+pub static PLUGINS: &[&InputPlugin] = &[&dummy::PLUGIN, &exec::PLUGIN, &head::PLUGIN, &random::PLUGIN, &stdin::PLUGIN];

@@ -1,0 +1,288 @@
+//! A stream of bytes in, records out: lines, or JSON values that follow each other. For stdin, exec and sockets.
+
+use crate::event::{Batch, Key, Span, Value};
+use crate::fmt::json_read::JsonReader;
+use crate::parse::{Parsed, Parser};
+use crate::time::Time;
+
+/// How a stream is cut into records.
+pub enum Framing {
+    /// At each separator; the text goes through the parser, else under the key.
+    Lines {
+        /// What stands between records; not empty.
+        separator: Vec<u8>,
+        /// The key of a text that no parser took.
+        key: Key,
+        /// The parser.
+        parser: Option<Box<dyn Parser>>,
+    },
+    /// Objects, and arrays `[time, object]`, with white space or nothing between them.
+    Json {
+        /// The key of a line that is not JSON.
+        key: Key,
+    },
+}
+
+/// What one call made of the stream.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Framed {
+    /// Records made.
+    pub records: usize,
+    /// Of them: text kept as it was because it did not parse.
+    pub raw: usize,
+    /// Records cut into pieces at the size limit.
+    pub cut: usize,
+}
+
+/// Keeps the unfinished end of a stream between reads, at most `max` bytes of it.
+pub struct Framer {
+    framing: Framing,
+    carry: Vec<u8>,
+    max: usize,
+    json: JsonReader,
+}
+
+impl Framer {
+    /// A record longer than `max` bytes is cut into pieces.
+    pub fn new(framing: Framing, max: usize) -> Self {
+        Self { framing, carry: Vec::new(), max: max.max(16), json: JsonReader::default() }
+    }
+
+    /// Takes `data` and appends the records that are complete.
+    pub fn feed(&mut self, data: &[u8], batch: &mut Batch, now: Time) -> Framed {
+        self.run(data, batch, now, false)
+    }
+
+    /// The stream has ended: what is left is a record too.
+    pub fn finish(&mut self, batch: &mut Batch, now: Time) -> Framed {
+        self.run(b"", batch, now, true)
+    }
+
+    fn run(&mut self, data: &[u8], batch: &mut Batch, now: Time, end: bool) -> Framed {
+        let start = batch.arena().len();
+        batch.arena_mut().push(&self.carry);
+        batch.arena_mut().push(data);
+        let all = Span::between(start, batch.arena().len());
+        let mut framed = Framed::default();
+        let used = match &mut self.framing {
+            Framing::Lines { separator, key, parser } => {
+                lines(all, separator, *key, parser, batch, now, end, self.max, &mut framed)
+            }
+            Framing::Json { key } => json(all, *key, &mut self.json, batch, now, end, self.max, &mut framed),
+        };
+        let rest = all.sub(used.min(all.len as usize), all.len as usize);
+        self.carry.clear();
+        self.carry.extend_from_slice(batch.arena().get(rest));
+        // Nothing refers to the rest; when nothing at all was made the arena is as before.
+        if framed.records == 0 {
+            batch.arena_mut().truncate(start);
+        }
+        framed
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn lines(
+    all: Span,
+    separator: &[u8],
+    key: Key,
+    parser: &mut Option<Box<dyn Parser>>,
+    batch: &mut Batch,
+    now: Time,
+    end: bool,
+    max: usize,
+    framed: &mut Framed,
+) -> usize {
+    let mut used = 0;
+    loop {
+        let rest = all.sub(used, all.len as usize);
+        let text = batch.arena().get(rest);
+        let (len, next) = match memchr::memmem::find(text, separator) {
+            Some(at) if at <= max => (at, at + separator.len()),
+            None if text.len() <= max && !end => return used,
+            None if text.len() <= max => (text.len(), text.len()),
+            _ => {
+                framed.cut += 1;
+                (max, max)
+            }
+        };
+        if end && text.is_empty() {
+            return used;
+        }
+        let cr = usize::from(separator == b"\n" && len > 0 && text.get(len - 1) == Some(&b'\r'));
+        let line = rest.sub(0, len - cr);
+        used += next;
+        // Between two separators there is nothing to keep.
+        if line.len > 0 {
+            record(line, key, parser, batch, now, framed);
+        }
+        if used >= all.len as usize {
+            return used;
+        }
+    }
+}
+
+fn record(
+    line: Span,
+    key: Key,
+    parser: &mut Option<Box<dyn Parser>>,
+    batch: &mut Batch,
+    now: Time,
+    framed: &mut Framed,
+) {
+    let mark = batch.begin();
+    let parsed = parser.as_mut().map(|p| p.parse(batch, line, now));
+    let time = match parsed {
+        Some(Parsed::Hit(time)) => time.unwrap_or(now),
+        miss => {
+            framed.raw += usize::from(miss.is_some());
+            batch.push_span(key, line);
+            now
+        }
+    };
+    batch.finish(mark, time);
+    framed.records += 1;
+}
+
+#[allow(clippy::too_many_arguments)]
+fn json(
+    all: Span,
+    key: Key,
+    reader: &mut JsonReader,
+    batch: &mut Batch,
+    now: Time,
+    end: bool,
+    max: usize,
+    framed: &mut Framed,
+) -> usize {
+    let mut used = 0;
+    loop {
+        let rest = all.sub(used, all.len as usize);
+        let mark = batch.begin();
+        match reader.next_value(batch, rest) {
+            Ok(Some(n)) => {
+                used += n;
+                if !event(mark, batch, now) {
+                    batch.abandon(mark);
+                    batch.push_span(key, rest.sub(0, n));
+                    batch.finish(mark, now);
+                    framed.raw += 1;
+                }
+                framed.records += 1;
+            }
+            Ok(None) if !end && rest.len as usize <= max => return used,
+            // Blank.
+            Ok(None) if batch.arena().get(rest).iter().all(u8::is_ascii_whitespace) => return all.len as usize,
+            // Not JSON, or unfinished at the end, or too long: a line of it is kept as text.
+            _ => {
+                let text = batch.arena().get(rest);
+                let skip = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
+                let line = memchr::memchr(b'\n', &text[skip..]).map_or(text.len(), |n| skip + n);
+                if line == text.len() && !end && line <= max {
+                    return used;
+                }
+                let take = line.min(skip + max);
+                framed.cut += usize::from(take < line);
+                batch.push_span(key, rest.sub(skip, take));
+                batch.finish(mark, now);
+                framed.records += 1;
+                framed.raw += 1;
+                used += take;
+            }
+        }
+        if used >= all.len as usize {
+            return used;
+        }
+    }
+}
+
+/// Makes the value pushed since `mark` a record: an object, or `[time, object]`.
+fn event(mark: crate::event::Mark, batch: &mut Batch, now: Time) -> bool {
+    let mut cells = batch.since(mark);
+    match cells.next() {
+        Some((_, Value::Map(_))) => batch.finish_map(mark, 0, now),
+        Some((_, Value::Array(mut items))) => {
+            let time = match items.next() {
+                Some((_, Value::Int(s))) => s.checked_mul(1_000_000_000).map(Time),
+                Some((_, Value::Float(s))) if s.abs() < 9e9 => Some(Time((s * 1e9) as i64)),
+                _ => None,
+            };
+            let is_map = matches!(items.next(), Some((_, Value::Map(_)))) && items.next().is_none();
+            match time {
+                // The array's head, the time, then the map.
+                Some(time) if is_map => batch.finish_map(mark, 2, time),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Tag;
+    use crate::fmt::json_write::{JsonOpts, write_map};
+
+    fn check(mut framer: Framer, chunks: &[&str], end: bool, expected: &[&str]) {
+        let mut batch = Batch::new(Tag::new("t"));
+        for c in chunks {
+            framer.feed(c.as_bytes(), &mut batch, Time(7));
+        }
+        if end {
+            framer.finish(&mut batch, Time(7));
+        }
+        let got: Vec<String> = batch
+            .records()
+            .map(|r| {
+                let mut out = Vec::new();
+                write_map(r.body(), JsonOpts::default(), &mut out);
+                format!("{} {}", r.time().0, String::from_utf8(out).unwrap())
+            })
+            .collect();
+        assert_eq!(got, expected, "{chunks:?}");
+    }
+
+    fn text(separator: &str) -> Framer {
+        let separator = separator.as_bytes().to_vec();
+        Framer::new(Framing::Lines { separator, key: Key::of("log"), parser: None }, 16)
+    }
+
+    fn values() -> Framer {
+        Framer::new(Framing::Json { key: Key::of("log") }, 64)
+    }
+
+    #[test]
+    fn lines_survive_any_cut() {
+        check(text("\n"), &["a\nb", "c\r", "\n\nd"], false, &[r#"7 {"log":"a"}"#, r#"7 {"log":"bc"}"#]);
+        check(text("\n"), &["a\nb"], true, &[r#"7 {"log":"a"}"#, r#"7 {"log":"b"}"#]);
+        check(text("||"), &["a|", "|b||"], false, &[r#"7 {"log":"a"}"#, r#"7 {"log":"b"}"#]);
+    }
+
+    #[test]
+    fn long_lines_are_cut_not_lost() {
+        check(
+            text("\n"),
+            &["0123456789abcdefXY\nz\n"],
+            false,
+            &[r#"7 {"log":"0123456789abcdef"}"#, r#"7 {"log":"XY"}"#, r#"7 {"log":"z"}"#],
+        );
+    }
+
+    #[test]
+    fn json_values_survive_any_cut() {
+        let all = r#"{"a":1}{"b":[1,2]} [5,{"c":2}] [1.5,{"d":"x"}]"#;
+        let expected = [r#"7 {"a":1}"#, r#"7 {"b":[1,2]}"#, r#"5000000000 {"c":2}"#, r#"1500000000 {"d":"x"}"#];
+        for cut in 0..all.len() {
+            check(values(), &[&all[..cut], &all[cut..]], false, &expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_kept_as_text() {
+        check(values(), &["hello world\n{\"a\":1}\n"], false, &[r#"7 {"log":"hello world"}"#, r#"7 {"a":1}"#]);
+        check(values(), &["[1,2]{\"a\":1}"], false, &[r#"7 {"log":"[1,2]"}"#, r#"7 {"a":1}"#]);
+        check(values(), &["{\"a\":"], true, &[r#"7 {"log":"{\"a\":"}"#]);
+        check(values(), &[" \n "], true, &[]);
+    }
+}
