@@ -37,6 +37,11 @@ impl Draft {
         })
     }
 
+    /// The top-level entries, each with all that is nested in it.
+    pub fn runs(&self) -> impl Iterator<Item = (Key, &[Cell])> {
+        runs(&self.cells)
+    }
+
     /// How many top-level entries have this key.
     pub fn count(&self, key: Key) -> usize {
         self.entries().filter(|e| e.1 == key).count()
@@ -63,16 +68,31 @@ impl Draft {
         }
     }
 
+    /// Puts a scalar before all others.
+    pub fn push_front(&mut self, cell: Cell) {
+        self.cells.insert(0, cell);
+    }
+
     /// Copies the entry at `at` to right behind it, under another key.
     pub fn duplicate(&mut self, at: usize, key: Key) {
-        let Some(head) = self.cells.get(at).copied() else { return };
+        self.copy(at, key, false);
+    }
+
+    /// Copies the value at `at`, which may be a nested one, to the end, under another key.
+    pub fn append_copy(&mut self, at: usize, key: Key) {
+        self.copy(at, key, true);
+    }
+
+    fn copy(&mut self, at: usize, key: Key, to_end: bool) {
+        let Some(head) = self.cells.get(at) else { return };
         let end = (at + head.width()).min(self.cells.len());
         self.spare.clear();
         self.spare.extend_from_slice(&self.cells[at..end]);
         if let Some(copy) = self.spare.first_mut() {
             copy.key = key;
         }
-        self.cells.splice(end..end, self.spare.iter().copied());
+        let to = if to_end { self.cells.len() } else { end };
+        self.cells.splice(to..to, self.spare.iter().copied());
     }
 
     /// Removes the entries whose key `unwanted` names; says whether there was one.
@@ -114,6 +134,17 @@ impl Draft {
         self.cells.extend_from_slice(&self.spare);
         moved
     }
+}
+
+/// The entries of a run of cells, each with all that is nested in it.
+pub fn runs(cells: &[Cell]) -> impl Iterator<Item = (Key, &[Cell])> {
+    let mut rest = cells;
+    std::iter::from_fn(move || {
+        let head = rest.first()?;
+        let (run, behind) = rest.split_at_checked(head.width()).unwrap_or((rest, &[]));
+        rest = behind;
+        Some((head.key, run))
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +207,11 @@ mod tests {
         check("ab", |d| assert!(!d.gather(true, any("x"))), "ab");
         check("ab", |d| assert!(!d.gather(false, any("x"))), "ab");
         check("amb", |d| d.duplicate(1, key('n')), "amnb");
+        check("amb", |d| d.append_copy(1, key('n')), "ambn");
+        check("amb", |d| d.append_copy(2, key('n')), "ambn");
+        check("amb", |d| d.append_copy(9, key('n')), "amb");
         check("amb", |d| d.push(Cell::null(key('z'))), "ambz");
+        check("amb", |d| d.push_front(Cell::null(key('z'))), "zamb");
         check("amba", |d| d.rename(key('a'), key('z')), "zmbz");
         check("mxm", |d| d.rename(key('x'), key('w')), "mwm");
         check("", |d| assert!(!d.remove(any("a"))), "");

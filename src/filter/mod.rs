@@ -1,11 +1,19 @@
 //! Filters: edit or drop records. One file per plugin, one line in [`PLUGINS`].
 
+pub mod expect;
 pub mod grep;
 mod keys;
+pub mod kubernetes;
 pub mod modify;
+pub mod nest;
+pub mod parser;
 pub mod record_modifier;
+pub mod rewrite_tag;
+pub mod sysinfo;
 #[cfg(test)]
 mod testing;
+pub mod throttle;
+pub mod type_converter;
 mod words;
 
 use crate::conf::PluginInfo;
@@ -85,4 +93,16 @@ pub struct FilterPlugin {
 }
 
 /// Every filter, by name.
-pub static PLUGINS: &[&FilterPlugin] = &[&grep::PLUGIN, &modify::PLUGIN, &record_modifier::PLUGIN];
+pub static PLUGINS: &[&FilterPlugin] = &[
+    &expect::PLUGIN,
+    &grep::PLUGIN,
+    &kubernetes::PLUGIN,
+    &modify::PLUGIN,
+    &nest::PLUGIN,
+    &parser::PLUGIN,
+    &record_modifier::PLUGIN,
+    &rewrite_tag::PLUGIN,
+    &sysinfo::PLUGIN,
+    &throttle::PLUGIN,
+    &type_converter::PLUGIN,
+];

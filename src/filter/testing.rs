@@ -28,11 +28,12 @@ pub(super) fn made(plugin: &FilterPlugin, conf: &[(&str, &str)]) -> (Option<Box<
     let name = format!("{}.0", plugin.info.name);
     section.label = format!("filter:{}:{name}", plugin.info.name);
     let known = check::plugin(Kind::Filter, &section, &plugin.info, &mut diags);
+    let parsers = ParserSet::default();
     let mut cx = MakeCx {
         section: &section,
         name: &name,
         diags: &mut diags,
-        parsers: &ParserSet::default(),
+        parsers: &parsers,
         json: JsonOpts::default(),
         dir: Path::new("."),
     };

@@ -6,14 +6,14 @@ mod fields;
 mod json;
 mod logfmt;
 mod ltsv;
-mod pace;
+pub mod pace;
 pub mod regex;
 mod regex_parser;
 mod set;
 #[cfg(test)]
 mod tests;
 mod time_field;
-mod types;
+pub mod types;
 mod unescape;
 
 pub use def::{Format, ParserConf, ParserDef};
