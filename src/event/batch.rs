@@ -208,6 +208,15 @@ impl Batch {
         }
     }
 
+    /// Makes a map that was pushed as one value at `mark` the metadata of record `i`.
+    pub fn meta_map(&mut self, i: usize, mark: Mark) {
+        if let (Some(&Cell { kind: Kind::Map, b: cells, .. }), Some(r)) =
+            (self.tape.get(mark.0 as usize), self.recs.get_mut(i))
+        {
+            (r.meta_first, r.meta_cells) = (mark.0 + 1, cells);
+        }
+    }
+
     /// Makes the cells since `mark` a record.
     #[inline]
     pub fn finish(&mut self, mark: Mark, time: Time) {
