@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn no_malformed_sequence_loses_a_byte() {
         // Every lead byte with every class of second, third and fourth byte, between ASCII neighbours.
-        let classes: &[u8] = &[b'a', b'"', b'\\', b'\n', 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xe3, 0xf0, 0xff];
+        let classes = [b'a', b'"', 0x80, 0x90, 0x9f, 0xa0, 0xbf, 0xc3, 0xff];
         let check = |bytes: &[u8]| {
             // U+E080 to U+E0FF themselves, the one case that cannot be told apart, begin with EE 82 or EE 83.
             for opts in [JsonOpts::default(), RAW] {
@@ -257,11 +257,11 @@ mod tests {
         for a in 0x80..=0xff {
             check(&[b'<', a, b'>']);
             check(&[a]);
-            for &b in classes {
+            for b in classes {
                 check(&[b'<', a, b, b'>']);
-                for &c in classes {
+                for c in classes {
                     check(&[b'<', a, b, c, b'>']);
-                    for &d in classes {
+                    for d in [b'\\', 0x80, 0xbf, 0xe3] {
                         check(&[b'<', a, b, c, d, b'>']);
                     }
                 }

@@ -1,9 +1,14 @@
 //! Byte formats: how records, numbers and times become bytes, and back.
 
 pub mod date_format;
+pub mod json_frame;
 pub mod json_keys;
 pub mod json_read;
 pub mod json_text;
 pub mod json_write;
+pub mod msgpack_read;
+pub mod msgpack_write;
 pub mod num;
+pub mod record;
 pub mod scan;
+pub mod text;
