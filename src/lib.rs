@@ -20,6 +20,7 @@ pub mod filter;
 pub mod fmt;
 pub mod input;
 pub mod log;
+pub mod net;
 pub mod output;
 pub mod parse;
 pub mod plugin;

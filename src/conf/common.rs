@@ -144,6 +144,8 @@ crate::config! {
         keepalive_idle_timeout: Duration => "net.keepalive_idle_timeout" = "30s",
         /// How many requests one connection may serve; 0 is no limit.
         keepalive_max_recycle: u32 => "net.keepalive_max_recycle" = "2000",
+        /// Connections that may be open at once; 0 is no limit.
+        max_worker_connections: usize => "net.max_worker_connections" = "0",
         /// The local address to connect from.
         source_address: Option<String> => "net.source_address",
         /// TCP keepalive probes.
@@ -160,7 +162,7 @@ crate::config! {
         prefer_ipv6: bool => "net.dns.prefer_ipv6" = "off",
     }
     unserved [
-        "net.connect_timeout_log_error=on", "net.max_worker_connections=0", "net.dns.mode=UDP", "net.dns.resolver",
+        "net.connect_timeout_log_error=on", "net.dns.mode=UDP", "net.dns.resolver",
         "net.proxy_env_ignore=off"
     ]
 }
