@@ -1,6 +1,7 @@
 //! Byte formats: how records, numbers and times become bytes, and back.
 
 pub mod date_format;
+pub mod es_bulk;
 pub mod json_frame;
 pub mod json_keys;
 pub mod json_read;

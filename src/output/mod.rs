@@ -1,5 +1,8 @@
 //! Outputs: where records go. One file per plugin, one line in [`PLUGINS`].
 
+#[cfg(feature = "es")]
+pub mod es;
+
 use crate::conf::PluginInfo;
 use crate::error::Error;
 use crate::event::{Tag, View};
@@ -84,4 +87,9 @@ pub struct OutputPlugin {
 }
 
 /// Every output, by name.
-pub static PLUGINS: &[&OutputPlugin] = &[];
+pub static PLUGINS: &[&OutputPlugin] = &[
+    #[cfg(feature = "es")]
+    &es::ES,
+    #[cfg(feature = "es")]
+    &es::OPENSEARCH,
+];

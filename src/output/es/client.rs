@@ -1,0 +1,318 @@
+//! Bulk requests on worker threads: ureq with keep-alive, gzip, authorization and TLS.
+
+use super::answer::{Answer, Verdict, read};
+use crate::output::Outcome;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::{Read, Write};
+use std::time::Duration;
+use ureq::Agent;
+use ureq::http::Response;
+
+/// The longest answer that is read, in bytes; a longer one counts as unreadable and the request is tried again.
+const ANSWER_MAX: u64 = 64 << 20;
+/// How much of an error page is quoted, in bytes.
+const QUOTE: usize = 300;
+
+/// Where and how bulk requests are sent; cheap to clone for each job.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The pool of connections.
+    pub agent: Agent,
+    /// `http://host:port/path/_bulk?…`
+    pub url: String,
+    /// The value of the `Authorization` header.
+    pub authorization: Option<String>,
+    /// Compress bodies.
+    pub gzip: bool,
+    /// Log answers with errors.
+    pub trace_error: bool,
+    /// `output:es:es.0`, for log lines.
+    pub label: String,
+}
+
+/// A bulk body with the end of each item and the record it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Where each item ends, and its record in the batch.
+    pub items: &'a [(u32, u32)],
+}
+
+impl<'a> Body<'a> {
+    /// The items `from..to` as a body of their own.
+    fn part(&self, from: usize, to: usize) -> (&'a [u8], &'a [(u32, u32)]) {
+        let at = |n: usize| n.checked_sub(1).and_then(|n| self.items.get(n)).map_or(0, |i| i.0 as usize);
+        (self.bytes.get(at(from)..at(to)).unwrap_or_default(), self.items.get(from..to).unwrap_or_default())
+    }
+}
+
+/// What is left of a body after its answers.
+#[derive(Debug, Default)]
+struct Left {
+    retry: Vec<u32>,
+    dropped: Vec<u32>,
+    why: Option<String>,
+}
+
+impl Client {
+    /// Sends a body. It is cut in halves as often as the server finds it too large.
+    pub fn send(&self, body: Body<'_>) -> Outcome {
+        let mut left = Left::default();
+        self.send_part(body, 0, body.items.len(), &mut left);
+        let why = left.why.unwrap_or_default();
+        if left.retry.is_empty() && left.dropped.is_empty() {
+            Outcome::Done
+        } else if left.retry.len() == body.items.len() {
+            Outcome::Retry(why.into())
+        } else {
+            Outcome::Part { retry: left.retry, dropped: left.dropped, why: why.into() }
+        }
+    }
+
+    fn send_part(&self, body: Body<'_>, from: usize, to: usize, left: &mut Left) {
+        let (bytes, items) = body.part(from, to);
+        let records = || items.iter().map(|i| i.1);
+        let fail = |left: &mut Left, why: String| {
+            left.retry.extend(records());
+            left.why.get_or_insert(why);
+        };
+        let response = match self.post(bytes) {
+            Ok(r) => r,
+            Err(e) => return fail(left, explain(&e)),
+        };
+        let status = response.status().as_u16();
+        let answer = match read_body(response) {
+            Ok(b) => b,
+            Err(e) => return fail(left, format!("the answer broke off: {e}")),
+        };
+        if self.trace_error && (status >= 300 || memchr::memmem::find(&answer, b"\"errors\":true").is_some()) {
+            log::error!("[{}] error: Output\n{}", self.label, String::from_utf8_lossy(&answer));
+        }
+        match status {
+            200 | 201 => {}
+            413 if items.len() > 1 => {
+                let middle = from + (to - from) / 2;
+                self.send_part(body, from, middle, left);
+                return self.send_part(body, middle, to, left);
+            }
+            413 => {
+                left.dropped.extend(records());
+                left.why.get_or_insert(format!("413: the server takes no document of {} bytes", bytes.len()));
+                return;
+            }
+            _ => return fail(left, http_error(status, &answer)),
+        }
+        match read(&answer) {
+            Answer::AllDone => {}
+            Answer::Unreadable(why) => fail(left, why),
+            Answer::Items(verdicts) if verdicts.len() != items.len() => {
+                fail(left, format!("{} items in the answer for {} in the request", verdicts.len(), items.len()));
+            }
+            Answer::Items(verdicts) => {
+                for (verdict, &(_, record)) in verdicts.into_iter().zip(items) {
+                    let (list, why) = match verdict {
+                        Verdict::Done => continue,
+                        Verdict::Retry(why) => (&mut left.retry, why),
+                        Verdict::Refused(why) => (&mut left.dropped, why),
+                    };
+                    list.push(record);
+                    left.why.get_or_insert(why);
+                }
+            }
+        }
+    }
+
+    fn post(&self, bytes: &[u8]) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut request = self.agent.post(&self.url).header("Content-Type", "application/x-ndjson");
+        if let Some(a) = &self.authorization {
+            request = request.header("Authorization", a);
+        }
+        if !self.gzip {
+            return request.send(bytes);
+        }
+        let mut packed = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::default());
+        packed.write_all(bytes)?;
+        request.header("Content-Encoding", "gzip").send(packed.finish()?.as_slice())
+    }
+}
+
+fn read_body(response: Response<ureq::Body>) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    response.into_body().into_reader().take(ANSWER_MAX).read_to_end(&mut body)?;
+    Ok(body)
+}
+
+/// An agent with the timeouts and the pool of an output.
+pub fn agent(connect_timeout: Duration, idle: Duration, pool: usize, tls: ureq::tls::TlsConfig) -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .user_agent(concat!("collector/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(connect_timeout))
+        // A server that never answers must not hold a worker for ever.
+        .timeout_send_body(Some(Duration::from_secs(120)))
+        .timeout_recv_response(Some(Duration::from_secs(120)))
+        .timeout_recv_body(Some(Duration::from_secs(120)))
+        .max_idle_connections(pool)
+        .max_idle_connections_per_host(pool)
+        .max_idle_age(idle)
+        .tls_config(tls)
+        .build()
+        .new_agent()
+}
+
+/// A failed request in words that name the remedy.
+fn explain(e: &ureq::Error) -> String {
+    match e {
+        ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
+            "connection refused: is the server running, are Host and Port right?".into()
+        }
+        ureq::Error::HostNotFound => "the host name is not known: check Host and the DNS".into(),
+        ureq::Error::Timeout(t) => format!("timed out ({t})"),
+        other => {
+            let text = other.to_string();
+            let hint = if text.contains("NotValidForName") {
+                "; the certificate is for another name: correct Host, or the server's certificate"
+            } else if text.contains("UnknownIssuer") {
+                "; the certificate's issuer is not trusted: give it with tls.ca_file"
+            } else if text.contains("NotValidYet") {
+                "; the certificate is not valid yet by this machine's clock: is the clock right?"
+            } else if text.contains("Expired") {
+                "; the certificate has expired by this machine's clock"
+            } else {
+                ""
+            };
+            text + hint
+        }
+    }
+}
+
+/// An HTTP status in words that name the remedy.
+fn http_error(status: u16, body: &[u8]) -> String {
+    let quote = String::from_utf8_lossy(&body[..body.len().min(QUOTE)]).replace(['\n', '\r'], " ");
+    let hint = match status {
+        401 => " (check HTTP_User and HTTP_Passwd, HTTP_API_Key or Cloud_Auth)",
+        403 => " (this user may not write to the index)",
+        404 => " (check Path)",
+        400 if quote.contains("_type") => " (set Suppress_Type_Name On for this server)",
+        429 => " (the server is busy)",
+        _ => "",
+    };
+    format!("HTTP status {status}{hint}: {quote}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// Answers requests from a script on one connection after the other; gives the bodies back.
+    fn server(script: Vec<(u16, &'static str)>) -> (String, thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/_bulk", listener.local_addr().unwrap());
+        let serve = move || {
+            let mut bodies = Vec::new();
+            let mut script = script.into_iter();
+            while bodies.len() < script.len() + bodies.len() {
+                let mut stream = BufReader::new(listener.accept().unwrap().0);
+                'connection: loop {
+                    let mut length = 0;
+                    loop {
+                        let mut line = String::new();
+                        if stream.read_line(&mut line).unwrap() == 0 {
+                            break 'connection;
+                        }
+                        if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                            length = n.trim().parse().unwrap();
+                        }
+                        if line == "\r\n" {
+                            break;
+                        }
+                    }
+                    let mut body = vec![0; length];
+                    stream.read_exact(&mut body).unwrap();
+                    bodies.push(String::from_utf8(body).unwrap());
+                    let (status, answer) = script.next().unwrap();
+                    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", answer.len());
+                    stream.get_mut().write_all((head + answer).as_bytes()).unwrap();
+                    if script.len() == 0 {
+                        break 'connection;
+                    }
+                }
+            }
+            bodies
+        };
+        (url, thread::spawn(serve))
+    }
+
+    fn check(script: Vec<(u16, &'static str)>, expected: &str, bodies: &[&str]) {
+        let (url, handle) = server(script);
+        let tls = ureq::tls::TlsConfig::builder().build();
+        let client = Client {
+            agent: agent(Duration::from_secs(5), Duration::from_secs(5), 1, tls),
+            url,
+            authorization: None,
+            gzip: false,
+            trace_error: false,
+            label: "output:es:es.0".into(),
+        };
+        let body = Body { bytes: b"a\nb\nc\nd\n", items: &[(2, 10), (4, 11), (6, 12), (8, 13)] };
+        let outcome = format!("{:?}", client.send(body));
+        drop(client);
+        assert!(outcome.starts_with(expected), "{outcome}");
+        assert_eq!(handle.join().unwrap(), bodies);
+    }
+
+    const ALL: &str = "a\nb\nc\nd\n";
+
+    #[test]
+    fn items_are_judged_one_by_one() {
+        let answer = r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":429,"error":{"type":"t","reason":"busy"}}},{"create":{"status":400,"error":{"type":"m","reason":"bad"}}},{"create":{"status":409}}]}"#;
+        check(vec![(200, answer)], r#"Part { retry: [11], dropped: [12], why: "429 t: busy" }"#, &[ALL]);
+        check(vec![(200, r#"{"errors":false,"items":[]}"#)], "Done", &[ALL]);
+    }
+
+    #[test]
+    fn a_failed_request_is_tried_again_whole() {
+        check(vec![(503, "later")], r#"Retry("HTTP status 503: later")"#, &[ALL]);
+        check(vec![(401, "who?")], r#"Retry("HTTP status 401 (check HTTP_User"#, &[ALL]);
+        check(vec![(200, "<html>")], "Retry(\"the answer is not JSON", &[ALL]);
+        check(vec![(200, r#"{"errors":true,"items":[]}"#)], "Retry(\"0 items in the answer for 4", &[ALL]);
+    }
+
+    #[test]
+    fn what_is_too_large_is_cut_in_halves() {
+        let ok = r#"{"errors":false}"#;
+        let script = vec![(413, ""), (200, ok), (413, ""), (413, ""), (200, ok)];
+        let parts = [ALL, "a\nb\n", "c\nd\n", "c\n", "d\n"];
+        check(
+            script,
+            r#"Part { retry: [], dropped: [12], why: "413: the server takes no document of 2 bytes" }"#,
+            &parts,
+        );
+    }
+
+    #[test]
+    fn a_refused_connection_says_what_to_check() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/_bulk", listener.local_addr().unwrap());
+        drop(listener);
+        let tls = ureq::tls::TlsConfig::builder().build();
+        let agent = agent(Duration::from_secs(5), Duration::from_secs(5), 1, tls);
+        let client = Client { agent, url, authorization: None, gzip: false, trace_error: false, label: String::new() };
+        let outcome = format!("{:?}", client.send(Body { bytes: b"a\n", items: &[(2, 0)] }));
+        assert!(outcome.contains("connection refused"), "{outcome}");
+    }
+
+    #[test]
+    fn parts_of_a_body() {
+        let body = Body { bytes: b"aabbbc", items: &[(2, 7), (5, 8), (6, 9)] };
+        assert_eq!(body.part(0, 3), (&b"aabbbc"[..], &[(2, 7), (5, 8), (6, 9)][..]));
+        assert_eq!(body.part(1, 2), (&b"bbb"[..], &[(5, 8)][..]));
+        assert_eq!(body.part(2, 3), (&b"c"[..], &[(6, 9)][..]));
+    }
+}
