@@ -8,6 +8,7 @@ pub mod head;
 pub mod interval;
 pub mod random;
 pub mod stdin;
+pub mod tail;
 
 pub use cx::{Ack, InputCx, Intake};
 
@@ -31,4 +32,5 @@ pub struct InputPlugin {
 }
 
 /// Every input, by name.
-pub static PLUGINS: &[&InputPlugin] = &[&dummy::PLUGIN, &exec::PLUGIN, &head::PLUGIN, &random::PLUGIN, &stdin::PLUGIN];
+pub static PLUGINS: &[&InputPlugin] =
+    &[&dummy::PLUGIN, &exec::PLUGIN, &head::PLUGIN, &random::PLUGIN, &stdin::PLUGIN, &tail::PLUGIN];

@@ -1,0 +1,122 @@
+//! The keys of the tail input.
+
+use crate::conf::{CList, Size};
+use std::time::Duration;
+
+crate::config! {
+    /// Options of `tail`.
+    pub struct TailConf {
+        /// Comma list of file patterns as in glob(7): `*`, `?` and `[a-z]` inside one path component. Links are
+        /// followed.
+        path: CList => "Path" required,
+        /// Comma list of patterns; a file whose whole path matches one is left alone (here `*` crosses `/`).
+        exclude_path: CList => "Exclude_Path" = "",
+        /// The key that holds a line which no parser took apart.
+        key: String => "Key" = "log",
+        /// Read files that are present at the start from their head, not from their end.
+        read_from_head: bool => "Read_from_Head" = "false",
+        /// Read files that appear later from their head.
+        read_newly_discovered_files_from_head: bool => "Read_Newly_Discovered_Files_From_Head" = "true",
+        /// How often the patterns are expanded anew. A fraction counts as a fraction of a second: `0.5` is half a
+        /// second (Fluent Bit reads it as five nanoseconds).
+        refresh_interval: Duration => "Refresh_Interval" = "60",
+        /// How often the names of files that inotify cannot watch are checked for rotation.
+        watcher_interval: Duration => "Watcher_Interval" = "2s",
+        /// How often the size of quiet files that inotify cannot watch is checked; busy ones are checked four times a
+        /// second.
+        progress_check_interval: Duration => "Progress_Check_Interval" = "2s",
+        /// Nanoseconds added to `Progress_Check_Interval`.
+        progress_check_interval_nsec: u32 => "Progress_Check_Interval_Nsec" = "0",
+        /// A rotated or deleted file is closed when it has not grown for this long. It is always read to its end
+        /// first.
+        rotate_wait: Duration => "Rotate_Wait" = "5",
+        /// Adds the path, as it was matched, under this key.
+        path_key: Option<String> => "Path_Key",
+        /// Adds the byte offset of the line in its file under this key.
+        offset_key: Option<String> => "Offset_Key",
+        /// Leave files alone that were last written longer ago than this; 0 takes all.
+        ignore_older: Duration => "Ignore_Older" = "0",
+        /// Let go of a file being followed once it is older than `Ignore_Older`.
+        ignore_active_older_files: bool => "Ignore_Active_Older_Files" = "false",
+        /// The least that one read asks for. Files that are far behind are read in larger steps.
+        buffer_chunk_size: Size => "Buffer_Chunk_Size" = "32768",
+        /// The longest line. With neither `Skip_Long_Lines` nor `Truncate_Long_Lines` a longer one is cut into records
+        /// of this size: nothing is lost, and the file goes on (Fluent Bit stops reading it).
+        buffer_max_size: Size => "Buffer_Max_Size" = "32768",
+        /// The most that a file which is far behind may read before the others have their turn.
+        static_batch_size: Size => "Static_Batch_Size" = "50M",
+        /// The most that a file which is followed may read before the others have their turn.
+        event_batch_size: Size => "Event_Batch_Size" = "50M",
+        /// Drop lines longer than `Buffer_Max_Size`; they are counted.
+        skip_long_lines: bool => "Skip_Long_Lines" = "false",
+        /// Cut lines longer than `Buffer_Max_Size` there, not inside a character, and drop their rest.
+        truncate_long_lines: bool => "Truncate_Long_Lines" = "false",
+        /// End the program when every file present at the start is read; a last line without a line end counts too.
+        exit_on_eof: bool => "Exit_On_Eof" = "false",
+        /// Make no record of empty lines.
+        skip_empty_lines: bool => "Skip_Empty_Lines" = "false",
+        /// Tell the system which cached pages of rotated files are not needed again.
+        file_cache_advise: bool => "File_Cache_Advise" = "true",
+        /// Learn of changes from inotify. When off, files are looked at regularly.
+        inotify_watcher: bool => "Inotify_Watcher" = "true",
+        /// The parser that takes lines apart. A line it does not know is kept whole under `Key`.
+        parser: Option<String> => "Parser",
+        /// A regular expression searched in the path; its named groups replace `<name>` in the tag. Files whose path
+        /// does not match are not read.
+        tag_regex: Option<String> => "Tag_Regex",
+        /// The SQLite file that remembers how far each file was delivered. An existing one of Fluent Bit is continued.
+        db: Option<String> => "DB",
+        /// How carefully SQLite writes: `off`, `normal`, `full` or `extra`.
+        db_sync: Sync => "DB.Sync" = "normal",
+        /// Keep other programs out of the database.
+        db_locking: bool => "DB.Locking" = "false",
+        /// SQLite's journal: `delete`, `truncate`, `persist`, `memory`, `wal` or `off`.
+        db_journal_mode: Journal => "DB.Journal_Mode" = "WAL",
+        /// A remembered position counts only under the same name.
+        db_compare_filename: bool => "DB.Compare_Filename" = "false",
+    }
+    unserved [
+        "Multiline=off", "Multiline_Flush=4", "Parser_Firstline", "Parser_*", "Multiline.Parser",
+        "Docker_Mode=off", "Docker_Mode_Flush=4", "Docker_Mode_Parser",
+        "Unicode.Encoding", "Generic.Encoding", "Windows.Path_Encoding=ansi"
+    ]
+}
+
+crate::conf_enum! {
+    /// SQLite's `synchronous`.
+    pub enum Sync {
+        /// Leave writing to the system.
+        Off = "off" | "0",
+        /// Sync at checkpoints.
+        Normal = "normal" | "1",
+        /// Sync at each commit.
+        Full = "full" | "2",
+        /// As full, the directory too.
+        Extra = "extra" | "3",
+    }
+}
+
+crate::conf_enum! {
+    /// SQLite's `journal_mode`.
+    pub enum Journal {
+        /// A journal deleted after each commit.
+        Delete = "delete",
+        /// A journal cut to nothing after each commit.
+        Truncate = "truncate",
+        /// A journal overwritten.
+        Persist = "persist",
+        /// A journal in memory.
+        Memory = "memory",
+        /// A write-ahead log.
+        Wal = "wal",
+        /// No journal.
+        Off = "off",
+    }
+}
+
+impl TailConf {
+    /// The interval between looks at quiet files that are not watched.
+    pub fn progress_interval(&self) -> Duration {
+        self.progress_check_interval + Duration::from_nanos(u64::from(self.progress_check_interval_nsec))
+    }
+}

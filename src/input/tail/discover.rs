@@ -1,0 +1,500 @@
+//! Discovery: which files there are, which are new, and where reading each of them begins.
+
+use super::file::{File, FileId, Place, open, size_of};
+use super::files::Slot;
+use super::ledger::Ledger;
+use super::rows::{Row, sibling};
+use super::state::{Aside, Grave, Scan, State};
+use crate::rt::yield_now;
+use rustix::fs::{FileType, Stat};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Paths looked at before other tasks have their turn.
+const AT_ONCE: usize = 128;
+/// Files closed at a time when descriptors are short.
+const PARK: usize = 32;
+/// The longest unfinished line that reading from the end goes back for, in bytes.
+const LAST_LINE: usize = 4096;
+
+/// Where reading a new file begins.
+#[derive(Debug)]
+enum Begin {
+    /// At its head, unless the database knows better.
+    Head,
+    /// At its end, unless the database knows better.
+    End,
+    /// Where it was when it was let go.
+    Again(u64, Option<Rc<Ledger>>),
+}
+
+impl State {
+    /// Expands the patterns and looks at every file; notices those that went. Asked for during a scan, another follows.
+    pub async fn scan(&self) {
+        if self.scan.get() != Scan::Idle {
+            return self.scan.set(Scan::Again);
+        }
+        loop {
+            self.scan.set(Scan::Running);
+            self.scan_once().await;
+            if self.scan.replace(Scan::Idle) == Scan::Running {
+                return;
+            }
+        }
+    }
+
+    async fn scan_once(&self) {
+        let round = self.round.get().wrapping_add(1);
+        self.round.set(round);
+        self.watch_directories();
+        let found = self.patterns.find();
+        for (place, why) in &found.unreadable {
+            self.say(
+                Grave::Warn,
+                format_args!(
+                    "cannot look into '{}': {why}; files there are not read. Allow reading and searching it",
+                    place.display()
+                ),
+            );
+        }
+        if found.paths.is_empty() && !self.started.get() {
+            log::info!("[{}] no file matches '{}' yet", self.cx.label(), self.conf.path.0.join(", "));
+        }
+        for (n, path) in found.paths.iter().enumerate() {
+            self.look(path);
+            if n % AT_ONCE == AT_ONCE - 1 {
+                yield_now().await;
+            }
+        }
+        drop(found);
+        // Files whose name was not found any more.
+        let missed: Vec<Rc<Path>> = {
+            let files = self.files.borrow();
+            let missed = |f: &File| f.away.is_none() && f.round != round;
+            files.iter().filter(|(_, f)| missed(f)).map(|(_, f)| f.name.clone()).collect()
+        };
+        for path in missed {
+            self.look(&path);
+        }
+        self.aside.borrow_mut().retain(|_, aside| {
+            let there = aside.round == round;
+            if !there && let Some(ledger) = &aside.ledger {
+                ledger.finish();
+            }
+            there
+        });
+    }
+
+    /// Looks at what is under a name now.
+    pub fn look(&self, path: &Path) {
+        let known = self.files.borrow().named(path);
+        let stat = match rustix::fs::stat(path) {
+            Ok(stat) => stat,
+            Err(e) => {
+                let e = io::Error::from(e);
+                match (known, e.kind()) {
+                    (Some(slot), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => self.detach(slot),
+                    (None, io::ErrorKind::NotFound) => {}
+                    _ => self.say(Grave::Warn, format_args!("cannot look at '{}': {e}", path.display())),
+                }
+                return;
+            }
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return;
+        }
+        let id = FileId::of(&stat);
+        if let Some(slot) = known {
+            if self.unchanged(slot, id, &stat) {
+                return;
+            }
+            self.detach(slot);
+        }
+        self.adopt(path, id, &stat);
+    }
+
+    /// The name still leads to the same file: queues it when it has news. Lets go of it when it is too old.
+    fn unchanged(&self, slot: Slot, id: FileId, stat: &Stat) -> bool {
+        let mut files = self.files.borrow_mut();
+        let Some(file) = files.get_mut(slot) else { return false };
+        if file.id != id {
+            return false;
+        }
+        file.round = self.round.get();
+        let news = size_of(stat) != file.offset + file.unfinished;
+        let expired = self.conf.ignore_active_older_files && !news && !file.queued && self.is_old(stat);
+        drop(files);
+        if news {
+            self.queue(slot);
+        } else if expired && let Some(file) = self.release(slot) {
+            log::debug!("[{}] '{}' is older than Ignore_Older: let go", self.cx.label(), file.name.display());
+            let (offset, round) = (file.resume_at(), self.round.get());
+            self.aside.borrow_mut().insert(id, Aside { offset, ledger: file.ledger, round, refused: false });
+        }
+        true
+    }
+
+    /// A file is under this name that was not there before: one that was renamed, or a new one.
+    fn adopt(&self, path: &Path, id: FileId, stat: &Stat) {
+        let known = self.files.borrow().with_id(id);
+        if let Some(slot) = known {
+            return self.found_again(slot, path);
+        }
+        let Some(begin) = self.beginning(path, id, stat) else { return };
+        let Some(fd) = self.open_as(path, id) else { return };
+        let size = size_of(stat);
+        let path: Rc<Path> = path.into();
+        let (ledger, offset) = match begin {
+            Begin::Again(offset, ledger) if offset <= size => (ledger, offset),
+            Begin::Again(_, ledger) => {
+                if let Some(ledger) = &ledger {
+                    ledger.restart(0);
+                }
+                (ledger, 0)
+            }
+            Begin::Head | Begin::End => {
+                let row = self.rows.borrow_mut().claim(id, &path, self.conf.db_compare_filename);
+                let offset = match (&row, begin) {
+                    (Some(row), _) => self.resume(row, &path, fd.as_fd(), size),
+                    (None, Begin::End) => end_of_lines(&fd, size),
+                    (None, _) => 0,
+                };
+                (self.ledger(id, &path, row.map(|r| r.id), offset), offset)
+            }
+        };
+        self.follow(path.clone(), path, id, fd, offset, ledger, None);
+    }
+
+    /// Begins to follow an open file.
+    #[allow(clippy::too_many_arguments)]
+    fn follow(
+        &self,
+        path: Rc<Path>,
+        name: Rc<Path>,
+        id: FileId,
+        fd: OwnedFd,
+        offset: u64,
+        ledger: Option<Rc<Ledger>>,
+        away: Option<Instant>,
+    ) {
+        let Some(tag) = self.tags.tag(&path) else {
+            self.set_aside(id, 0, true);
+            self.say(
+                Grave::Error,
+                format_args!(
+                    "Tag_Regex does not match '{}': the file is not read. Correct Tag_Regex or exclude it",
+                    path.display()
+                ),
+            );
+            return;
+        };
+        let awaited = self.conf.exit_on_eof && !self.started.get();
+        if let Some(ledger) = &ledger {
+            // Writes the row of a new file, and the new name of a known one.
+            ledger.rename(&name, away.is_some());
+        }
+        log::debug!("[{}] following '{}' (inode {}) from offset {offset}", self.cx.label(), name.display(), id.ino);
+        let file = File {
+            id,
+            path,
+            name,
+            tag,
+            fd: Some(fd),
+            watch: None,
+            offset,
+            place: Place::Start,
+            unfinished: 0,
+            grown: Instant::now(),
+            away,
+            queued: false,
+            last_call: false,
+            awaited,
+            round: self.round.get(),
+            ledger,
+        };
+        if awaited {
+            self.awaited.set(self.awaited.get() + 1);
+        }
+        let link = file.away.is_none().then(|| file.name.clone());
+        let slot = self.files.borrow_mut().insert(file);
+        self.watch_file(slot);
+        if let Some(link) = link {
+            self.watch_target(&link);
+        }
+        self.plan.notify();
+        self.queue(slot);
+    }
+
+    /// A known file under another name: it was renamed to one that matches, or has two.
+    fn found_again(&self, slot: Slot, path: &Path) {
+        let mut files = self.files.borrow_mut();
+        let Some(file) = files.get_mut(slot) else { return };
+        if file.away.is_none() {
+            let own = rustix::fs::stat(&*file.name).ok().map(|s| FileId::of(&s));
+            if own == Some(file.id) {
+                // A second name of the same file: read once, under the first.
+                return;
+            }
+        }
+        let path: Rc<Path> = path.into();
+        file.round = self.round.get();
+        if let Some(ledger) = &file.ledger {
+            ledger.rename(&path, false);
+        }
+        files.attach(slot, &path);
+        drop(files);
+        self.queue(slot);
+    }
+
+    /// Follows a rotated file that is not known, under the name it was rotated from.
+    pub fn adopt_rotated(&self, at: &Path, live: &Path) {
+        let Ok(stat) = rustix::fs::stat(at) else { return };
+        let id = FileId::of(&stat);
+        let known = self.files.borrow().with_id(id);
+        if let Some(slot) = known {
+            let mut files = self.files.borrow_mut();
+            if let Some(file) = files.get_mut(slot)
+                && file.away.is_some()
+            {
+                file.name = at.into();
+                if let Some(ledger) = &file.ledger {
+                    ledger.rename(&file.name, true);
+                }
+            }
+            return;
+        }
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || is_compressed(at) {
+            return;
+        }
+        let Some(fd) = self.open_as(at, id) else { return };
+        log::debug!(
+            "[{}] '{}' was rotated from '{}' before it was seen",
+            self.cx.label(),
+            at.display(),
+            live.display()
+        );
+        let at: Rc<Path> = at.into();
+        let ledger = self.ledger(id, &at, None, 0);
+        self.follow(live.into(), at, id, fd, 0, ledger, Some(Instant::now()));
+    }
+
+    /// Rows of files that are not under their names any more: those rotated meanwhile are read to their end, the rest
+    /// is forgotten.
+    pub fn settle_rows(&self) -> Vec<i64> {
+        let astray = self.rows.borrow_mut().take_astray(|path| self.patterns.matches(path));
+        let mut stale = Vec::new();
+        for row in astray {
+            if !self.resume_rotated(&row) {
+                log::info!("[{}] '{}' (inode {}) is gone: forgotten", self.cx.label(), row.path().display(), row.inode);
+                stale.push(row.id);
+            }
+        }
+        stale
+    }
+
+    fn resume_rotated(&self, row: &Row) -> bool {
+        let live = row.path();
+        let Some(at) = sibling(live, row.inode) else { return false };
+        let Ok(stat) = rustix::fs::stat(&at) else { return false };
+        let id = FileId::of(&stat);
+        let size = size_of(&stat);
+        if self.files.borrow().with_id(id).is_some() || size <= row.offset {
+            return false;
+        }
+        let Some(fd) = self.open_as(&at, id) else { return false };
+        if !marker_holds(row, fd.as_fd()) {
+            return false;
+        }
+        log::info!(
+            "[{}] '{}' was rotated to '{}': reading the {} bytes left of it",
+            self.cx.label(),
+            live.display(),
+            at.display(),
+            size - row.offset
+        );
+        let at: Rc<Path> = at.into();
+        let ledger = self.ledger(id, &at, Some(row.id), row.offset);
+        self.follow(live.into(), at, id, fd, row.offset, ledger, Some(Instant::now()));
+        true
+    }
+
+    /// Where to go on in a remembered file.
+    fn resume(&self, row: &Row, path: &Path, fd: impl AsFd, size: u64) -> u64 {
+        if row.offset > size {
+            self.say(
+                Grave::Warn,
+                format_args!(
+                    "'{}' has {size} bytes, but {} were delivered of it: it was truncated or is another file; reading it from its head",
+                    path.display(),
+                    row.offset
+                ),
+            );
+            return 0;
+        }
+        if !marker_holds(row, fd) {
+            self.say(
+                Grave::Warn,
+                format_args!(
+                    "'{}' is not what was read of inode {} before: reading it from its head",
+                    path.display(),
+                    row.inode
+                ),
+            );
+            return 0;
+        }
+        row.offset
+    }
+
+    /// Where reading a new file begins; `None` when it is not to be read.
+    fn beginning(&self, path: &Path, id: FileId, stat: &Stat) -> Option<Begin> {
+        let round = self.round.get();
+        let mut aside = self.aside.borrow_mut();
+        if let Some(known) = aside.get_mut(&id) {
+            known.round = round;
+            if known.refused || self.is_old(stat) {
+                return None;
+            }
+            let known = aside.remove(&id)?;
+            return Some(match (known.ledger, known.offset) {
+                (None, 0) => Begin::Head,
+                (ledger, offset) => Begin::Again(offset, ledger),
+            });
+        }
+        drop(aside);
+        if is_compressed(path) {
+            self.set_aside(id, 0, true);
+            self.say(
+                Grave::Warn,
+                format_args!(
+                    "'{}' is compressed: not read. Leave such files out with Exclude_Path *.gz",
+                    path.display()
+                ),
+            );
+            return None;
+        }
+        let at_head =
+            if self.started.get() { self.conf.read_newly_discovered_files_from_head } else { self.conf.read_from_head };
+        if self.is_old(stat) {
+            self.set_aside(id, if at_head { 0 } else { size_of(stat) }, false);
+            return None;
+        }
+        Some(if at_head { Begin::Head } else { Begin::End })
+    }
+
+    fn set_aside(&self, id: FileId, offset: u64, refused: bool) {
+        let aside = Aside { offset, ledger: None, round: self.round.get(), refused };
+        self.aside.borrow_mut().insert(id, aside);
+    }
+
+    fn is_old(&self, stat: &Stat) -> bool {
+        let limit = self.conf.ignore_older;
+        let written = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+        !limit.is_zero() && SystemTime::now().duration_since(written).is_ok_and(|age| age > limit)
+    }
+
+    /// Opens what is at `path`, if it still is the file `id`. Other files are closed for the while when descriptors are
+    /// short.
+    pub fn open_as(&self, path: &Path, id: FileId) -> Option<OwnedFd> {
+        if self.files.borrow().open() >= self.budget {
+            self.park();
+        }
+        let mut opened = open(path);
+        if opened.as_ref().is_err_and(out_of_descriptors) && self.park() > 0 {
+            opened = open(path);
+        }
+        match opened {
+            // Renamed between look and open: the next look finds it.
+            Ok(fd) => rustix::fs::fstat(&fd).is_ok_and(|s| FileId::of(&s) == id).then_some(fd),
+            Err(e) => {
+                self.cannot_open(path, &e);
+                None
+            }
+        }
+    }
+
+    /// Closes some quiet files for the while; they are opened again when they have news. Answers how many.
+    fn park(&self) -> usize {
+        let parked = self.files.borrow_mut().park(PARK);
+        if parked > 0 && !self.parking.replace(true) {
+            self.say(
+                Grave::Warn,
+                format_args!(
+                    "more files than descriptors ({}): quiet ones are closed and opened again in turn. \
+                     Raise the limit: ulimit -n (LimitNOFILE=)",
+                    self.budget
+                ),
+            );
+        }
+        parked
+    }
+
+    /// Opens a file that was closed for want of descriptors.
+    pub fn unpark(&self, slot: Slot) {
+        let parked = self.files.borrow().get(slot).filter(|f| f.fd.is_none()).map(|f| (f.name.clone(), f.id, f.away));
+        let Some((name, id, away)) = parked else { return };
+        let there = rustix::fs::stat(&*name).is_ok_and(|s| FileId::of(&s) == id);
+        let fd =
+            if there { self.open_as(&name, id) } else { sibling(&name, id.ino).and_then(|at| self.open_as(&at, id)) };
+        if fd.is_none() && away.is_some() {
+            self.cx.lost(
+                0,
+                &format!(
+                    "'{}' went while it was closed for want of descriptors: what was not read of it is lost",
+                    name.display()
+                ),
+            );
+        }
+        self.files.borrow_mut().set_fd(slot, fd);
+    }
+
+    fn cannot_open(&self, path: &Path, why: &io::Error) {
+        let path = path.display();
+        if out_of_descriptors(why) {
+            self.say(
+                Grave::Error,
+                format_args!(
+                    "too many open files: '{path}' and others wait. Raise the limit: ulimit -n (LimitNOFILE=)"
+                ),
+            );
+        } else if why.kind() != io::ErrorKind::NotFound {
+            self.say(
+                Grave::Error,
+                format_args!("cannot read '{path}': {why}. It is tried again every {:?}", self.conf.refresh_interval),
+            );
+        }
+    }
+}
+
+fn out_of_descriptors(why: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|e| why.raw_os_error() == Some(e.raw_os_error()))
+}
+
+/// Whether a file is named like a compressed one, which is no text.
+pub fn is_compressed(path: &Path) -> bool {
+    let name = path.as_os_str().as_bytes();
+    [&b".gz"[..], b".zst", b".xz", b".bz2"].iter().any(|end| name.ends_with(end))
+}
+
+/// The start of the last line when that is unfinished, else the end of the file: reading begins with a whole line.
+fn end_of_lines(fd: &OwnedFd, size: u64) -> u64 {
+    let mut buffer = [0; LAST_LINE];
+    let from = size.saturating_sub(LAST_LINE as u64);
+    let Ok(n) = rustix::io::pread(fd, &mut buffer, from) else { return size };
+    let text = buffer.get(..n).unwrap_or_default();
+    match memchr::memrchr(b'\n', text) {
+        Some(at) => from + at as u64 + 1,
+        None if from == 0 => 0,
+        None => size,
+    }
+}
+
+fn marker_holds(row: &Row, fd: impl AsFd) -> bool {
+    super::marker::holds(row.marker, row.marker_size, row.offset, |at, buffer| {
+        rustix::io::pread(fd.as_fd(), buffer, at).unwrap_or(0)
+    })
+}

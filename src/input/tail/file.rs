@@ -1,0 +1,104 @@
+//! One tailed file: its identity, how far it is read, and what is still to happen to it.
+
+use super::ledger::Ledger;
+use crate::event::Tag;
+use rustix::fs::{Mode, OFlags, Stat};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// What stays the same however a file is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// Device.
+    pub dev: u64,
+    /// Inode.
+    pub ino: u64,
+}
+
+impl FileId {
+    /// The identity of what `stat` describes.
+    #[allow(clippy::unnecessary_cast)]
+    pub fn of(stat: &Stat) -> Self {
+        // The types differ between platforms.
+        Self { dev: stat.st_dev as u64, ino: stat.st_ino as u64 }
+    }
+}
+
+/// Where in a line an offset is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At the start of a line.
+    Start,
+    /// Inside a long line that began at this offset and whose rest is dropped.
+    Dropping(u64),
+    /// Inside a long line that is delivered in pieces.
+    Piece,
+    /// Inside a run of NULs that no program wrote.
+    Hole,
+}
+
+/// A file being read. There may be thousands that are quiet: it holds no buffer.
+#[derive(Debug)]
+pub struct File {
+    /// Device and inode.
+    pub id: FileId,
+    /// The path as it was matched: tag and Path_Key come from it, whatever the file is called later.
+    pub path: Rc<Path>,
+    /// The name it has now, as far as known.
+    pub name: Rc<Path>,
+    /// The tag of its records.
+    pub tag: Tag,
+    /// The open file; `None` while descriptors are short.
+    pub fd: Option<OwnedFd>,
+    /// The inotify watch; without one the file is looked at regularly.
+    pub watch: Option<i32>,
+    /// Offset of the next byte to read.
+    pub offset: u64,
+    /// What the bytes at `offset` are part of.
+    pub place: Place,
+    /// Bytes behind `offset` known to hold no line end.
+    pub unfinished: u64,
+    /// When the file was last seen to grow.
+    pub grown: Instant,
+    /// No pattern leads to the file any more since then: renamed, replaced or deleted.
+    pub away: Option<Instant>,
+    /// It stands in the queue of files to read.
+    pub queued: bool,
+    /// The next end of file is final: an unfinished line is taken as it is.
+    pub last_call: bool,
+    /// Present at the start and not yet read to its end (for Exit_On_Eof).
+    pub awaited: bool,
+    /// The scan that saw it last.
+    pub round: u32,
+    /// How far it is delivered; `None` without a database.
+    pub ledger: Option<Rc<Ledger>>,
+}
+
+impl File {
+    /// Where reading would have to begin after a restart, were everything read so far delivered.
+    pub fn resume_at(&self) -> u64 {
+        match self.place {
+            Place::Dropping(from) => from,
+            _ => self.offset,
+        }
+    }
+
+    /// Goes back to the head of the file.
+    pub fn rewind(&mut self) {
+        (self.offset, self.unfinished, self.place) = (0, 0, Place::Start);
+    }
+}
+
+/// Opens a file for reading without ever waiting for it.
+pub fn open(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Size of a file as `stat` tells it.
+pub fn size_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}

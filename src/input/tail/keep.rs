@@ -1,0 +1,107 @@
+//! Writing down what was delivered: dirty ledgers become changes of the database, about once a second.
+
+use super::db::{Change, Db};
+use super::ledger::{Book, Ledger};
+use super::rows::Row;
+use super::state::{Grave, State};
+use crate::rt::{or, sleep};
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The least time between two writes.
+const PACE: Duration = Duration::from_secs(1);
+
+impl State {
+    /// Writes dirty ledgers until the shutdown is over. `stale` rows are deleted first.
+    pub async fn keep_book(&self, db: &Db, stale: Vec<i64>) {
+        let Some(book) = self.book.clone() else { return };
+        let mut changes: Vec<Change> = stale.into_iter().map(Change::Delete).collect();
+        loop {
+            let written = self.write_down(db, &book, &mut changes).await;
+            if written && !book.is_dirty() && self.over(book.changed.wait()).await {
+                break;
+            }
+            // Others follow soon: they go together.
+            if self.over(sleep(PACE)).await {
+                break;
+            }
+        }
+        self.write_down(db, &book, &mut changes).await;
+        if let Err(why) = db.close().await {
+            self.say(Grave::Warn, format_args!("closing the database: {why}"));
+        }
+    }
+
+    /// Waits for something, but not beyond the end of the shutdown; `true` when that is reached.
+    async fn over(&self, wait: impl Future<Output = ()>) -> bool {
+        or(
+            async {
+                self.cx.drained().await;
+                true
+            },
+            async {
+                wait.await;
+                false
+            },
+        )
+        .await
+    }
+
+    /// Writes what is dirty; `false` when that failed and is to be tried again.
+    async fn write_down(&self, db: &Db, book: &Rc<Book>, changes: &mut Vec<Change>) -> bool {
+        let ledgers = book.take_dirty();
+        let mut all = changes.clone();
+        let before = all.len();
+        let mut written: Vec<Rc<Ledger>> = Vec::new();
+        for ledger in ledgers {
+            match (ledger.is_over(), ledger.row()) {
+                (true, Some(row)) => all.push(Change::Delete(row)),
+                (true, None) => continue,
+                (false, _) => all.push(self.put(&ledger)),
+            }
+            written.push(ledger);
+        }
+        if all.is_empty() {
+            return true;
+        }
+        match db.write(all).await {
+            Ok(rows) => {
+                changes.clear();
+                for (ledger, row) in written.into_iter().zip(rows.into_iter().skip(before)) {
+                    ledger.set_row(Some(row));
+                }
+                true
+            }
+            Err(why) => {
+                self.say(
+                    Grave::Warn,
+                    format_args!(
+                        "cannot write the database '{}': {why}. Positions are kept in memory and written when that works again",
+                        self.conf.db.as_deref().unwrap_or_default()
+                    ),
+                );
+                written.iter().for_each(Ledger::mark);
+                false
+            }
+        }
+    }
+
+    fn put(&self, ledger: &Ledger) -> Change {
+        let offset = ledger.safe();
+        let files = self.files.borrow();
+        let fd = files.with_id(ledger.id()).and_then(|slot| files.get(slot)?.fd.as_ref());
+        let (marker, marker_size) = super::marker::of(offset, |at, buffer| {
+            fd.and_then(|fd| rustix::io::pread(fd, buffer, at).ok()).unwrap_or(0)
+        });
+        let row = Row {
+            id: ledger.row().unwrap_or(0),
+            name: ledger.name().as_os_str().as_bytes().to_vec(),
+            offset,
+            inode: ledger.id().ino,
+            marker,
+            marker_size,
+        };
+        Change::Put(row, ledger.is_rotated())
+    }
+}

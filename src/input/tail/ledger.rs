@@ -1,0 +1,274 @@
+//! How far a file is delivered: the commits of a file in order, acknowledged in any order.
+
+use super::file::FileId;
+use crate::input::Ack;
+use crate::rt::Notify;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::Path;
+use std::rc::Rc;
+
+/// The delivery record of one file. It outlives the file's descriptor until everything read from it is delivered.
+pub struct Ledger {
+    id: FileId,
+    book: Rc<Book>,
+    name: RefCell<Rc<Path>>,
+    /// The database row, once there is one.
+    row: Cell<Option<i64>>,
+    /// Everything before this offset is delivered.
+    safe: Cell<u64>,
+    /// Ends of the commits that are not, oldest first, and whether they were acknowledged.
+    waiting: RefCell<VecDeque<(u64, bool)>>,
+    /// Number of the oldest commit in `waiting`.
+    first: Cell<u64>,
+    rotated: Cell<bool>,
+    gone: Cell<bool>,
+    dirty: Cell<bool>,
+}
+
+/// What all ledgers of an input share: which of them have changed, and how much is outstanding.
+#[derive(Debug, Default)]
+pub struct Book {
+    dirty: RefCell<Vec<Rc<Ledger>>>,
+    outstanding: Cell<usize>,
+    /// Notified when a ledger becomes dirty or the last outstanding commit is acknowledged.
+    pub changed: Notify,
+}
+
+impl Book {
+    /// Takes the ledgers that changed since the last call.
+    pub fn take_dirty(&self) -> Vec<Rc<Ledger>> {
+        let taken = std::mem::take(&mut *self.dirty.borrow_mut());
+        for ledger in &taken {
+            ledger.dirty.set(false);
+        }
+        taken
+    }
+
+    /// Whether a ledger changed.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.borrow().is_empty()
+    }
+
+    /// Commits not acknowledged yet, of all files.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.get()
+    }
+}
+
+impl Ledger {
+    /// A ledger of a file that is delivered up to `safe`.
+    pub fn new(book: &Rc<Book>, id: FileId, name: &Rc<Path>, row: Option<i64>, safe: u64) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            book: book.clone(),
+            name: RefCell::new(name.clone()),
+            row: Cell::new(row),
+            safe: Cell::new(safe),
+            waiting: RefCell::default(),
+            first: Cell::new(0),
+            rotated: Cell::new(false),
+            gone: Cell::new(false),
+            dirty: Cell::new(false),
+        })
+    }
+
+    /// Enters a commit that ends at offset `end`; the answer goes to the engine with the records.
+    pub fn enter(self: &Rc<Self>, end: u64) -> Ack {
+        let number = self.first.get() + {
+            let mut waiting = self.waiting.borrow_mut();
+            waiting.push_back((end, false));
+            waiting.len() as u64 - 1
+        };
+        self.book.outstanding.set(self.book.outstanding.get() + 1);
+        let ledger = self.clone();
+        Ack::new(move || ledger.acknowledge(number))
+    }
+
+    /// Bytes up to `end` need no delivery (they made no record).
+    pub fn pass(self: &Rc<Self>, end: u64) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.is_empty() {
+            waiting.push_back((end, true));
+            return;
+        }
+        drop(waiting);
+        if self.safe.replace(end) != end {
+            self.mark();
+        }
+    }
+
+    /// The file begins anew: what was committed before does not count any more.
+    pub fn restart(self: &Rc<Self>, at: u64) {
+        let dropped = self.forget();
+        self.first.set(self.first.get() + dropped);
+        self.safe.set(at);
+        self.mark();
+    }
+
+    /// The file has another name now; `rotated` when the patterns do not lead to it any more.
+    pub fn rename(self: &Rc<Self>, name: &Rc<Path>, rotated: bool) {
+        self.name.replace(name.clone());
+        self.rotated.set(rotated);
+        self.mark();
+    }
+
+    /// The file is read to its end and closed for good: its row goes once everything is delivered.
+    pub fn finish(self: &Rc<Self>) {
+        self.gone.set(true);
+        self.mark();
+    }
+
+    /// Has the next flush write this ledger.
+    pub fn mark(self: &Rc<Self>) {
+        if !self.dirty.replace(true) {
+            self.book.dirty.borrow_mut().push(self.clone());
+        }
+        self.book.changed.notify();
+    }
+
+    /// Whether the row is to be deleted: nothing is outstanding and the file is gone.
+    pub fn is_over(&self) -> bool {
+        self.gone.get() && self.waiting.borrow().is_empty()
+    }
+
+    /// Everything before this offset is delivered.
+    pub fn safe(&self) -> u64 {
+        self.safe.get()
+    }
+
+    /// Device and inode.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// The name under which it is remembered.
+    pub fn name(&self) -> Rc<Path> {
+        self.name.borrow().clone()
+    }
+
+    /// Whether the patterns lead to it no more.
+    pub fn is_rotated(&self) -> bool {
+        self.rotated.get()
+    }
+
+    /// The database row.
+    pub fn row(&self) -> Option<i64> {
+        self.row.get()
+    }
+
+    /// Sets the database row.
+    pub fn set_row(&self, row: Option<i64>) {
+        self.row.set(row);
+    }
+
+    fn acknowledge(self: &Rc<Self>, number: u64) {
+        let Some(at) = number.checked_sub(self.first.get()) else { return };
+        let mut reached = None;
+        {
+            let mut waiting = self.waiting.borrow_mut();
+            match waiting.get_mut(at as usize) {
+                Some(entry) if !entry.1 => entry.1 = true,
+                _ => return,
+            }
+            self.book.outstanding.set(self.book.outstanding.get().saturating_sub(1));
+            while let Some(&(end, true)) = waiting.front() {
+                waiting.pop_front();
+                self.first.set(self.first.get() + 1);
+                reached = Some(end);
+            }
+        }
+        if let Some(end) = reached {
+            self.safe.set(end);
+            self.mark();
+        } else if self.book.outstanding() == 0 {
+            self.book.changed.notify();
+        }
+    }
+
+    /// Empties the waiting list; answers how many it held.
+    fn forget(&self) -> u64 {
+        let old = std::mem::take(&mut *self.waiting.borrow_mut());
+        let open = old.iter().filter(|(_, done)| !done).count();
+        self.book.outstanding.set(self.book.outstanding.get().saturating_sub(open));
+        old.len() as u64
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("id", &self.id).field("safe", &self.safe.get()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> (Rc<Book>, Rc<Ledger>) {
+        let book = Rc::new(Book::default());
+        let ledger = Ledger::new(&book, FileId { dev: 1, ino: 2 }, &Path::new("/a").into(), None, 10);
+        (book, ledger)
+    }
+
+    #[test]
+    fn only_an_unbroken_run_counts() {
+        let (book, l) = ledger();
+        let (a, b, c) = (l.enter(20), l.enter(30), l.enter(40));
+        drop(b);
+        assert_eq!((l.safe(), book.outstanding(), book.is_dirty()), (10, 2, false));
+        drop(a);
+        assert_eq!((l.safe(), book.is_dirty()), (30, true));
+        drop(c);
+        assert_eq!((l.safe(), book.outstanding()), (40, 0));
+        assert_eq!(book.take_dirty().len(), 1);
+        assert!(!book.is_dirty());
+    }
+
+    #[test]
+    fn bytes_without_records_wait_for_those_before_them() {
+        let (_, l) = ledger();
+        l.pass(12);
+        assert_eq!(l.safe(), 12);
+        let a = l.enter(20);
+        l.pass(25);
+        assert_eq!(l.safe(), 12);
+        drop(a);
+        assert_eq!(l.safe(), 25);
+    }
+
+    #[test]
+    fn a_lost_commit_holds_the_offset() {
+        let (book, l) = ledger();
+        let (a, b) = (l.enter(20), l.enter(30));
+        a.lose();
+        drop((a, b));
+        assert_eq!((l.safe(), book.outstanding()), (10, 1));
+    }
+
+    #[test]
+    fn acknowledgements_from_before_a_restart_mean_nothing() {
+        let (book, l) = ledger();
+        let (a, b) = (l.enter(20), l.enter(30));
+        drop(a);
+        l.restart(0);
+        assert_eq!(book.outstanding(), 0);
+        let c = l.enter(7);
+        drop(b);
+        assert_eq!((l.safe(), book.outstanding()), (0, 1));
+        drop(c);
+        assert_eq!((l.safe(), book.outstanding()), (7, 0));
+    }
+
+    #[test]
+    fn a_finished_file_is_over_when_all_is_delivered() {
+        let (book, l) = ledger();
+        let a = l.enter(20);
+        l.finish();
+        assert!(!l.is_over());
+        book.take_dirty();
+        drop(a);
+        assert!(l.is_over() && book.is_dirty());
+    }
+}

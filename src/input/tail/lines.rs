@@ -1,0 +1,197 @@
+//! Lines into records: the text between two line ends becomes one record, in place in the arena.
+
+use super::long::{Long, cut_at};
+use crate::event::{Batch, Cell, Key, Span};
+use crate::parse::{Parsed, Parser};
+use crate::time::Time;
+use memchr::memchr_iter;
+
+/// What records of lines look like.
+pub struct Lines {
+    /// The key of a line that is not parsed.
+    pub key: Key,
+    /// The key of the path.
+    pub path_key: Option<Key>,
+    /// The key of the line's offset in the file.
+    pub offset_key: Option<Key>,
+    /// Takes lines apart.
+    pub parser: Option<Box<dyn Parser>>,
+    /// The longest line, in bytes.
+    pub max: usize,
+    /// What becomes of longer ones.
+    pub long: Long,
+    /// Empty lines make no record.
+    pub skip_empty: bool,
+}
+
+/// Where a stretch of text came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Offset of its first byte in the file.
+    pub offset: u64,
+    /// The path, for Path_Key.
+    pub path: &'a [u8],
+    /// When it was read.
+    pub now: Time,
+}
+
+/// What a stretch of text gave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Yield {
+    /// Records made.
+    pub records: u64,
+    /// Lines that were longer than allowed.
+    pub long: u64,
+}
+
+/// Line ends looked up together: the arena is only borrowed for the search, the records are pushed after it.
+const BLOCK: usize = 256;
+/// A run of NULs at the start of a line, inside a file, that no program wrote: a hole left by a crash.
+pub const HOLE: usize = 1024;
+
+impl Lines {
+    /// Makes the records of the arena bytes from `from` to `to`, which ends behind a line end.
+    pub fn take(&mut self, batch: &mut Batch, from: usize, to: usize, origin: &Origin<'_>) -> Yield {
+        let mut out = Yield::default();
+        let path = self.path_cell(batch, origin);
+        let mut ends = [0u32; BLOCK];
+        let mut at = from;
+        while at < to {
+            let text = batch.arena().as_slice().get(at..to).unwrap_or_default();
+            let mut found = 0;
+            for (slot, end) in ends.iter_mut().zip(memchr_iter(b'\n', text)) {
+                *slot = (at + end) as u32;
+                found += 1;
+            }
+            if found == 0 {
+                break;
+            }
+            let block = ends.get(..found).unwrap_or_default();
+            if self.parser.is_none() && path.is_none() && self.offset_key.is_none() {
+                at = self.plain(batch, from, at, block, origin, &mut out);
+                continue;
+            }
+            for &end in block {
+                let end = end as usize;
+                self.line(
+                    batch,
+                    Span::between(at, end),
+                    origin.offset + (at - from) as u64,
+                    path,
+                    origin.now,
+                    &mut out,
+                );
+                at = end + 1;
+            }
+        }
+        out
+    }
+
+    /// The same for a last line without a line end.
+    pub fn take_last(&mut self, batch: &mut Batch, text: Span, origin: &Origin<'_>) -> Yield {
+        let mut out = Yield::default();
+        let path = self.path_cell(batch, origin);
+        self.line(batch, text, origin.offset, path, origin.now, &mut out);
+        out
+    }
+
+    /// The same for a piece of a line that is too long.
+    pub fn take_piece(&mut self, batch: &mut Batch, text: Span, origin: &Origin<'_>) -> Yield {
+        let mut out = Yield::default();
+        let path = self.path_cell(batch, origin);
+        self.record(batch, text, origin.offset, path, origin.now, &mut out);
+        out
+    }
+
+    fn path_cell(&self, batch: &mut Batch, origin: &Origin<'_>) -> Option<Cell> {
+        self.path_key.map(|key| Cell::str(key, batch.arena_mut().push(origin.path), 0))
+    }
+
+    /// One block of lines of which each becomes one cell: the path that has to be quick.
+    fn plain(
+        &mut self,
+        batch: &mut Batch,
+        from: usize,
+        mut at: usize,
+        ends: &[u32],
+        origin: &Origin<'_>,
+        out: &mut Yield,
+    ) -> usize {
+        for &end in ends {
+            let end = end as usize;
+            let bytes = batch.arena().as_slice();
+            let len = end - at;
+            let common = len != 0 && len <= self.max && bytes.get(at).is_some_and(|&b| b != 0);
+            if common {
+                let cr = usize::from(bytes.get(end - 1) == Some(&b'\r'));
+                if cr < len || !self.skip_empty {
+                    let mark = batch.begin();
+                    batch.push_span(self.key, Span::between(at, end - cr));
+                    batch.finish(mark, origin.now);
+                    out.records += 1;
+                }
+            } else {
+                let offset = origin.offset + (at - from) as u64;
+                self.line(batch, Span::between(at, end), offset, None, origin.now, out);
+            }
+            at = end + 1;
+        }
+        at
+    }
+
+    fn line(&mut self, batch: &mut Batch, text: Span, offset: u64, path: Option<Cell>, now: Time, out: &mut Yield) {
+        let bytes = batch.arena().get(text);
+        let hole = match bytes.first() {
+            Some(0) => bytes.iter().position(|&b| b != 0).filter(|&run| run >= HOLE).unwrap_or(0),
+            _ => 0,
+        };
+        let cr = usize::from(bytes.last() == Some(&b'\r'));
+        let mut rest = text.sub(hole, bytes.len() - cr);
+        let mut offset = offset + hole as u64;
+        if rest.len as usize > self.max {
+            out.long += 1;
+            if self.long == Long::Skip {
+                return;
+            }
+            while rest.len as usize > self.max {
+                let cut = cut_at(batch.arena().get(rest), self.max);
+                self.record(batch, rest.sub(0, cut), offset, path, now, out);
+                if self.long == Long::Truncate {
+                    return;
+                }
+                rest = rest.sub(cut, rest.len as usize);
+                offset += cut as u64;
+            }
+        }
+        if rest.len > 0 || !self.skip_empty {
+            self.record(batch, rest, offset, path, now, out);
+        }
+    }
+
+    fn record(&mut self, batch: &mut Batch, text: Span, offset: u64, path: Option<Cell>, now: Time, out: &mut Yield) {
+        let mark = batch.begin();
+        let mut time = now;
+        let parsed = match &mut self.parser {
+            Some(parser) => parser.parse(batch, text, now),
+            None => Parsed::Miss,
+        };
+        if let Some(cell) = path {
+            batch.push(cell);
+        }
+        if let Some(key) = self.offset_key {
+            batch.push(Cell::uint(key, offset));
+        }
+        match parsed {
+            Parsed::Hit(own) => time = own.unwrap_or(now),
+            Parsed::Miss => batch.push_span(self.key, text),
+        }
+        batch.finish(mark, time);
+        out.records += 1;
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").field("max", &self.max).field("long", &self.long).finish_non_exhaustive()
+    }
+}

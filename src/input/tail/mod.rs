@@ -1,0 +1,271 @@
+//! The tail input: follows text files, one record per line.
+//!
+//! A file is known by device and inode, whatever it is called; its lines are read straight into the arena of its tag's
+//! batch. Between reads a file holds no buffer: an unfinished line is read again from its offset. With a database the
+//! offset that is remembered moves when the outputs have taken the lines, never before.
+
+mod conf;
+#[cfg(feature = "sqlite")]
+mod db;
+mod dirs;
+mod discover;
+mod file;
+mod files;
+mod follow;
+#[cfg(feature = "sqlite")]
+mod keep;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+mod ledger;
+mod lines;
+mod long;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+mod marker;
+mod patterns;
+mod read;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+mod rows;
+mod state;
+mod tag;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use conf::TailConf;
+
+use self::ledger::Book;
+use self::lines::Lines;
+use self::long::Long;
+use self::patterns::Patterns;
+use self::read::Reader;
+use self::rows::{Row, Rows};
+use self::state::{Grave, Scan, State};
+use self::tag::TagMaker;
+use self::watch::Watch;
+use super::{Input, InputCx, InputPlugin};
+use crate::conf::PluginInfo;
+use crate::error::Error;
+use crate::event::{Key, Tag};
+use crate::parse::regex::Regex;
+use crate::plugin::MakeCx;
+use crate::rt::{self, LocalFuture};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// The plugin.
+pub static PLUGIN: InputPlugin = InputPlugin {
+    info: PluginInfo {
+        name: "tail",
+        doc: "Follows text files: each line becomes a record.",
+        keys: TailConf::KEYS,
+        unserved: TailConf::UNSERVED,
+        extra: &[],
+    },
+    make: |cx| make(cx),
+};
+
+/// Lines longer than this are cut whatever Buffer_Max_Size says, in bytes: a batch's spans have 32 bits.
+const LONGEST: usize = 256 << 20;
+/// The largest single read, in bytes.
+const LARGEST_READ: usize = 8 << 20;
+/// Open files are kept to this many eighths of the limit: connections and the database need some too.
+const EIGHTHS: usize = 6;
+
+/// A tail input that is not running yet.
+struct Tail {
+    conf: TailConf,
+    patterns: Patterns,
+    tags: TagMaker,
+    reader: Reader,
+}
+
+fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
+    let conf = TailConf::load(cx.section, cx.diags)?;
+    if conf.path.0.is_empty() {
+        return cx.refuse("Path", "the property 'Path' is empty", "Write for example: Path /var/log/*.log");
+    }
+    let mut ok = true;
+    let parser = match (&conf.parser, cx.section.get("Parser")) {
+        (Some(name), Some(entry)) => {
+            let def = cx.parsers.require(name, &cx.section.who(), &entry.value_place, cx.diags);
+            ok &= def.is_some();
+            def.map(|def| def.make())
+        }
+        _ => None,
+    };
+    let regex = conf.tag_regex.as_deref().and_then(|pattern| match Regex::new(pattern) {
+        Ok(regex) => Some(regex),
+        Err(e) => {
+            ok = false;
+            cx.refuse("Tag_Regex", format_args!("Tag_Regex: {e}"), "Correct the pattern")
+        }
+    });
+    let tag = Tag::new(cx.section.value("Tag").unwrap_or(cx.name));
+    let tags = match TagMaker::new(tag, regex) {
+        Ok(tags) => Some(tags),
+        Err(why) => cx.refuse("Tag", why, "Write for example: Tag kube.<namespace_name>.<pod_name>"),
+    };
+    if cfg!(not(feature = "sqlite")) && conf.db.is_some() {
+        return cx.refuse(
+            "DB",
+            "this build has no SQLite: DB cannot be served",
+            "Leave DB out, or build with --features sqlite",
+        );
+    }
+    let tags = tags.filter(|_| ok)?;
+    let reader = reader(&conf, parser);
+    Some(Box::new(Tail { patterns: Patterns::new(&conf.path.0, &conf.exclude_path.0), tags, reader, conf }))
+}
+
+/// What reads the files of this configuration.
+fn reader(conf: &TailConf, parser: Option<Box<dyn crate::parse::Parser>>) -> Reader {
+    let size = |n: u64, most: usize| usize::try_from(n).unwrap_or(most).clamp(1, most);
+    let lines = Lines {
+        key: Key::of(&conf.key),
+        path_key: conf.path_key.as_deref().map(Key::of),
+        offset_key: conf.offset_key.as_deref().map(Key::of),
+        parser,
+        max: size(conf.buffer_max_size.0, LONGEST),
+        long: match (conf.skip_long_lines, conf.truncate_long_lines) {
+            (_, true) => Long::Truncate,
+            (true, false) => Long::Skip,
+            (false, false) => Long::Pieces,
+        },
+        skip_empty: conf.skip_empty_lines,
+    };
+    Reader {
+        lines,
+        chunk: size(conf.buffer_chunk_size.0, LARGEST_READ),
+        static_batch: size(conf.static_batch_size.0, usize::MAX),
+        event_batch: size(conf.event_batch_size.0, usize::MAX),
+    }
+}
+
+impl Input for Tail {
+    fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
+        Box::pin(run(*self, cx))
+    }
+}
+
+async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
+    let Tail { conf, patterns, tags, mut reader } = tail;
+    let (store, rows) = open_store(&conf, &cx).await?;
+    let inotify = conf.inotify_watcher;
+    let state = Rc::new(State {
+        patterns,
+        tags,
+        files: RefCell::default(),
+        aside: RefCell::default(),
+        rows: RefCell::new(Rows::new(rows)),
+        book: store.is_some().then(|| Rc::new(Book::default())),
+        file_watch: None,
+        dir_watch: None,
+        dirs: RefCell::default(),
+        work: rt::Notify::default(),
+        plan: rt::Notify::default(),
+        started: Cell::new(false),
+        awaited: Cell::new(0),
+        watches_full: Cell::new(false),
+        round: Cell::new(0),
+        scan: Cell::new(Scan::Idle),
+        budget: budget(),
+        parking: Cell::new(false),
+        said: RefCell::default(),
+        conf,
+        cx,
+    });
+    let state = if inotify { with_watches(state) } else { state };
+    state.scan().await;
+    let stale = state.settle_rows();
+    state.started.set(true);
+    state.exit_when_done();
+    let mut tasks = vec![
+        rt::spawn({
+            let state = state.clone();
+            async move { state.watch_dirs().await }
+        }),
+        rt::spawn({
+            let state = state.clone();
+            async move { state.watch_files().await }
+        }),
+        rt::spawn({
+            let state = state.clone();
+            async move { state.keep_time().await }
+        }),
+    ];
+    let keeper = keep(&state, store, stale);
+    state.read_files(&mut reader).await;
+    tasks.clear();
+    if let Some(keeper) = keeper {
+        keeper.await;
+    }
+    Ok(())
+}
+
+/// Adds inotify, as far as the system has it.
+fn with_watches(state: Rc<State>) -> Rc<State> {
+    let make = || match Watch::new() {
+        Ok(watch) => Some(watch),
+        Err(e) => {
+            state.say(
+                Grave::Warn,
+                format_args!(
+                    "inotify is not to be had ({e}): files are looked at regularly instead. \
+                     Perhaps more instances are needed: sysctl fs.inotify.max_user_instances"
+                ),
+            );
+            None
+        }
+    };
+    let (files, dirs) = (make(), make());
+    match Rc::try_unwrap(state) {
+        Ok(state) => Rc::new(State { file_watch: files, dir_watch: dirs, ..state }),
+        Err(state) => state,
+    }
+}
+
+/// How many files may be open at a time.
+fn budget() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or(usize::MAX / 8, |n| usize::try_from(n).unwrap_or(usize::MAX / 8));
+    (limit / 8).saturating_mul(EIGHTHS).max(8)
+}
+
+#[cfg(feature = "sqlite")]
+type Store = db::Db;
+#[cfg(not(feature = "sqlite"))]
+type Store = ();
+
+/// Opens the database, if one is configured.
+#[cfg(feature = "sqlite")]
+async fn open_store(conf: &TailConf, cx: &InputCx) -> Result<(Option<Store>, Vec<Row>), Error> {
+    let Some(path) = &conf.db else { return Ok((None, Vec::new())) };
+    match db::Db::open(path, conf, cx.name()).await {
+        Ok((db, rows)) => Ok((Some(db), rows)),
+        Err(why) => Err(Error::Plugin(
+            cx.label().to_owned(),
+            format!(
+                "cannot use the database '{path}': {why}. Nothing is read, lest lines be sent twice. \
+                 Correct DB, or move the file away to begin without what it remembers"
+            ),
+        )),
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn open_store(_: &TailConf, _: &InputCx) -> Result<(Option<Store>, Vec<Row>), Error> {
+    Ok((None, Vec::new()))
+}
+
+/// Starts the task that writes down what was delivered.
+#[cfg(feature = "sqlite")]
+fn keep(state: &Rc<State>, store: Option<Store>, stale: Vec<i64>) -> Option<rt::Task<()>> {
+    let (state, db) = (state.clone(), store?);
+    Some(rt::spawn(async move { state.keep_book(&db, stale).await }))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn keep(_: &Rc<State>, _: Option<Store>, _: Vec<i64>) -> Option<rt::Task<()>> {
+    None
+}

@@ -1,0 +1,85 @@
+//! What a database remembers of files: the positions that a restart goes on from.
+
+use super::file::FileId;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// One remembered file, as Fluent Bit's table has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Primary key.
+    pub id: i64,
+    /// The file's name.
+    pub name: Vec<u8>,
+    /// Offset of the first byte that was not delivered.
+    pub offset: u64,
+    /// The inode; the device is not in the table.
+    pub inode: u64,
+    /// A hash of the bytes before `offset`.
+    pub marker: u64,
+    /// How many bytes the hash is of.
+    pub marker_size: u64,
+}
+
+impl Row {
+    /// The name as a path.
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.name))
+    }
+}
+
+/// The rows that no file was found for yet.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// Sorted by inode; of one inode the newest first.
+    list: Vec<Row>,
+}
+
+impl Rows {
+    /// All rows of a database.
+    pub fn new(mut list: Vec<Row>) -> Self {
+        list.sort_unstable_by_key(|row| (row.inode, std::cmp::Reverse(row.id)));
+        Self { list }
+    }
+
+    /// Takes the row of the file that is now at `path`. With `same_name` only a row of this name will do; else one
+    /// whose own name leads elsewhere by now: inodes are unique in one file system only.
+    pub fn claim(&mut self, id: FileId, path: &Path, same_name: bool) -> Option<Row> {
+        let from = self.list.partition_point(|row| row.inode < id.ino);
+        let to = self.list.partition_point(|row| row.inode <= id.ino);
+        let among = self.list.get(from..to)?;
+        let named = among.iter().position(|row| row.path() == path);
+        let at = named.or_else(|| {
+            let moved = |row: &Row| !same_name && id_at(row.path()).is_none_or(|now| now == id || now.ino != row.inode);
+            among.iter().position(moved)
+        })?;
+        Some(self.list.remove(from + at))
+    }
+
+    /// Takes the rows whose name the patterns lead to but whose file is not there under it any more.
+    pub fn take_astray(&mut self, ours: impl Fn(&Path) -> bool) -> Vec<Row> {
+        let gone = |row: &mut Row| ours(row.path()) && id_at(row.path()).is_none_or(|now| now.ino != row.inode);
+        self.list.extract_if(.., gone).collect()
+    }
+}
+
+/// Where a rotated file went: a name in the directory of `live` that begins like it and leads to `inode`.
+pub fn sibling(live: &Path, inode: u64) -> Option<PathBuf> {
+    let dir = live.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let stem = live.file_stem()?;
+    for entry in std::fs::read_dir(dir).ok()?.flatten() {
+        let name = entry.file_name();
+        if std::os::unix::fs::DirEntryExt::ino(&entry) == inode
+            && name.as_bytes().starts_with(stem.as_bytes())
+            && !super::discover::is_compressed(Path::new(&name))
+        {
+            return Some(dir.join(name));
+        }
+    }
+    None
+}
+
+fn id_at(path: &Path) -> Option<FileId> {
+    rustix::fs::stat(path).ok().map(|s| FileId::of(&s))
+}
