@@ -1,1 +1,6 @@
-fn main() {}
+//! The only integration binary: the real program run as a child process, and the rules of the project.
+
+mod cli;
+#[allow(dead_code, unused_imports)]
+mod lab;
+mod tidy;

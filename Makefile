@@ -1,0 +1,37 @@
+# Thin: each target calls cargo or one script.
+#   make run      build the program, then run it on the shipped sample until Ctrl-C
+#   make test     all tests
+#   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
+
+SIZE ?= 512
+REPEATS ?= 3
+PROFILE ?= release
+
+.PHONY: run test bench docs bless fuzz clean
+
+run:
+	scripts/setup.sh build
+	cargo build --release
+	cp -f "$${CARGO_TARGET_DIR:-target}/release/collector" ./collector
+	./collector -c fluent-bit.conf
+
+test:
+	scripts/setup.sh test
+	cargo test
+
+bench:
+	scripts/setup.sh bench
+	cargo build --profile $(PROFILE) --bin collector --examples
+	python3 bench/run.py --size $(SIZE) --repeats $(REPEATS) --profile $(PROFILE)
+
+# Rewrites what tests compare with: golden files and docs/plugins.md.
+bless:
+	BLESS=1 cargo test --test it
+
+# One fuzz target for a minute: make fuzz TARGET=ini
+fuzz:
+	cargo +nightly fuzz run $(TARGET) -- -max_total_time=60
+
+clean:
+	cargo clean
+	rm -rf collector data

@@ -1,0 +1,182 @@
+//! `Lab`: a folder of its own for one test, in which the real program runs.
+
+mod http;
+mod peer;
+mod proc;
+
+pub use http::{Answer, HttpSink, Request};
+pub use peer::{Peer, TcpSink, free_port, refused_port};
+pub use proc::{Done, Proc};
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true. Far more than it needs: only a failing test waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder that is removed when the test passes and kept (and named) when it fails.
+pub struct Lab {
+    dir: PathBuf,
+    env: Vec<(String, String)>,
+    runs: AtomicUsize,
+}
+
+impl Lab {
+    /// A fresh folder; `name` is the test's, for whoever looks at the remains.
+    pub fn new(name: &str) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let unique = format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
+        fs::create_dir_all(&dir).unwrap();
+        Self { dir: dir.canonicalize().unwrap(), env: Vec::new(), runs: AtomicUsize::new(0) }
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// A variable for the programs that are started from now on.
+    pub fn env(&mut self, key: &str, value: &str) -> &mut Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Writes a file, its folders included.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Appends to a file.
+    pub fn append(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let mut file = fs::File::options().append(true).create(true).open(self.path(name)).unwrap();
+        file.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// A file as text; what is not UTF-8 is replaced. Empty when it is not there.
+    pub fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&self.bytes(name)).into_owned()
+    }
+
+    /// A file's bytes; empty when it is not there.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_default()
+    }
+
+    /// Writes `collector.conf` and starts the program on it.
+    pub fn start(&self, conf: &str) -> Proc {
+        self.write("collector.conf", conf);
+        self.spawn(&["-c", "collector.conf"])
+    }
+
+    /// Writes `collector.conf` and runs the program on it to its end.
+    pub fn run(&self, conf: &str) -> Done {
+        self.start(conf).wait()
+    }
+
+    /// Runs the program with these arguments to its end.
+    pub fn exec(&self, args: &[&str]) -> Done {
+        self.spawn(args).wait()
+    }
+
+    /// Starts the program with these arguments.
+    pub fn spawn(&self, args: &[&str]) -> Proc {
+        self.command(args).start()
+    }
+
+    /// The program with these arguments, for tests that want other descriptors than files.
+    pub fn command(&self, args: &[&str]) -> proc::Command {
+        proc::Command::new(&self.dir, self.runs.fetch_add(1, Ordering::Relaxed), args, &self.env)
+    }
+
+    /// Waits until a file holds this text.
+    pub fn wait_file(&self, name: &str, what: &str) {
+        self.wait(&format!("'{what}' in {name}"), || self.read(name).contains(what));
+    }
+
+    /// Waits until a condition holds.
+    pub fn wait(&self, what: &str, condition: impl FnMut() -> bool) {
+        if !until(condition) {
+            panic!("gave up waiting for {what}\n{}", self.show());
+        }
+    }
+
+    /// Every small file of the folder, for a failing test.
+    pub fn show(&self) -> String {
+        let mut text = String::new();
+        let mut files: Vec<_> =
+            fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
+        files.sort();
+        for path in files {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let _ = writeln!(text, "---- {name}\n{}", clip(&self.read(&name)));
+        }
+        text
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the test's folder is kept: {}", self.dir.display());
+        } else {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// Polls a condition; `false` when it did not hold in time.
+pub fn until(mut condition: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The start and the end of a long text.
+fn clip(text: &str) -> String {
+    const KEEP: usize = 4000;
+    if text.len() <= 2 * KEEP {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(KEEP).collect();
+    let tail: String = text.chars().rev().take(KEEP).collect::<Vec<_>>().into_iter().rev().collect();
+    format!("{head}\n[... {} bytes in all ...]\n{tail}", text.len())
+}
+
+/// Where public sample data lies beside the project on some machines; `None`, said in a line, where it does not.
+pub fn samples(what: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(what);
+    if path.is_dir() {
+        return path.canonicalize().ok();
+    }
+    println!("skipped: {what} is not beside the project");
+    None
+}
+
+/// Whether the program runs by itself, not under an emulator: what is measured then means something.
+pub fn is_native() -> bool {
+    let native = std::env::var_os("COLLECTOR_RUNNER").is_none_or(|r| r.is_empty());
+    if !native {
+        println!("skipped: under an emulator this says nothing");
+    }
+    native
+}

@@ -1,0 +1,128 @@
+//! Peers on the other side of a TCP connection, each with one bad or good habit.
+
+use super::until;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// A port that nobody listens on just now, for a program that will.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A port that refuses connections for as long as the listener-less socket is kept.
+pub fn refused_port() -> (std::net::UdpSocket, u16) {
+    // The UDP socket does not hold the TCP port; it only makes it unlikely that a parallel test draws the same number.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
+
+/// A listener whose connections are handed to a function, each on a thread of its own.
+pub struct Peer {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// Listens on a free port of the loopback interface.
+    pub fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (connections, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (count, end, serve) = (connections.clone(), stop.clone(), Arc::new(serve));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if end.load(Ordering::Relaxed) {
+                    return;
+                }
+                count.fetch_add(1, Ordering::Relaxed);
+                let serve = serve.clone();
+                thread::spawn(move || serve(stream));
+            }
+        });
+        Self { port, connections, stop }
+    }
+
+    /// Takes a connection and closes it at once.
+    pub fn hangs_up() -> Self {
+        Self::new(drop)
+    }
+
+    /// Takes connections and never reads.
+    pub fn never_reads() -> Self {
+        Self::new(|stream| {
+            until(|| false);
+            drop(stream);
+        })
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Wakes the listener.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+/// Keeps everything that it is sent.
+pub struct TcpSink {
+    peer: Peer,
+    got: Arc<Mutex<Vec<u8>>>,
+}
+
+impl TcpSink {
+    /// Reads as fast as it can.
+    pub fn new() -> Self {
+        Self::slow(64 * 1024, Duration::ZERO)
+    }
+
+    /// Reads `bytes` at a time, with a pause between.
+    pub fn slow(bytes: usize, pause: Duration) -> Self {
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let keep = got.clone();
+        let peer = Peer::new(move |mut stream| {
+            let mut buf = vec![0; bytes];
+            while let Ok(n @ 1..) = stream.read(&mut buf) {
+                keep.lock().unwrap().extend_from_slice(&buf[..n]);
+                thread::sleep(pause);
+            }
+        });
+        Self { peer, got }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.peer.port()
+    }
+
+    /// What has arrived, as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    /// What has arrived.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.got.lock().unwrap().clone()
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.peer.connections()
+    }
+}
