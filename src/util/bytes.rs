@@ -1,20 +1,63 @@
 //! Fast scans over bytes, written so that the compiler turns them into vector code.
 
-/// Bytes looked at together: long enough for two 16-byte registers, short enough for short fields.
-const LANE: usize = 32;
+/// Bytes looked at together: one vector register.
+const LANE: usize = 16;
 
 /// Whether every byte may stand in a JSON string as it is: printable ASCII (0x20 to 0x7e) but `"` and `\`.
+#[inline]
 pub fn is_clean(bytes: &[u8]) -> bool {
-    let (lanes, rest) = bytes.as_chunks::<LANE>();
-    lanes.iter().all(lane_is_clean) && !rest.iter().fold(false, |bad, &b| bad | is_unclean(b))
+    // The last block may overlap the one before it, so that no single bytes are left over.
+    if let (Some(_), Some(last)) = (bytes.get(LANE..), bytes.last_chunk()) {
+        return lanes_are_clean(bytes.as_chunks().0, last);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return unclean_marks(u64::from_le_bytes(*first)) | unclean_marks(u64::from_le_bytes(*last)) == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let both = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+        return unclean_marks(both) == 0;
+    }
+    !bytes.iter().any(|&b| is_unclean(b))
+}
+
+/// Least and greatest values are kept per place of the lane, and looked at once at the end: that becomes vector code.
+fn lanes_are_clean(lanes: &[[u8; LANE]], last: &[u8; LANE]) -> bool {
+    // A byte is unclean when its distance from `"` or `\` is 0, or when it is not within 0x20 to 0x7e.
+    let mut least = [u8::MAX; LANE];
+    let mut greatest = [0; LANE];
+    for lane in lanes.iter().chain([last]) {
+        for ((least, greatest), &b) in least.iter_mut().zip(&mut greatest).zip(lane) {
+            *least = (*least).min(b ^ b'"').min(b ^ b'\\');
+            *greatest = (*greatest).max(b.wrapping_sub(0x20));
+        }
+    }
+    !least.contains(&0) && greatest.iter().fold(0, |all, &g| all.max(g)) <= 0x5e
 }
 
 /// How many bytes at the start are clean in the sense of [`is_clean`].
 pub fn clean_prefix(bytes: &[u8]) -> usize {
-    let (lanes, _) = bytes.as_chunks::<LANE>();
-    let sure = lanes.iter().take_while(|lane| lane_is_clean(lane)).count() * LANE;
-    let rest = bytes.get(sure..).unwrap_or_default();
-    sure + rest.iter().position(|&b| is_unclean(b)).unwrap_or(rest.len())
+    let mut len = 0;
+    while let Some(word) = bytes.get(len..).and_then(<[u8]>::first_chunk) {
+        let unclean = unclean_marks(u64::from_le_bytes(*word));
+        if unclean != 0 {
+            return len + unclean.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    let rest = bytes.get(len..).unwrap_or_default();
+    len + rest.iter().position(|&b| is_unclean(b)).unwrap_or(rest.len())
+}
+
+/// Sets the high bit of every byte that is not clean. Bytes above such a one may be marked for no reason, so only the
+/// lowest mark counts.
+const fn unclean_marks(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    let low = word.wrapping_sub(ONES * 0x20) & !word;
+    let high = word | word.wrapping_add(ONES);
+    let zero = (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
+    (low | high | zero) & (ONES << 7)
 }
 
 /// How many bytes at the start are ASCII (below 0x80).
@@ -34,11 +77,6 @@ pub fn parse_u64(digits: &[u8]) -> Option<u64> {
         let digit = b.wrapping_sub(b'0');
         if digit > 9 { None } else { n.checked_mul(10)?.checked_add(u64::from(digit)) }
     })
-}
-
-fn lane_is_clean(lane: &[u8; LANE]) -> bool {
-    // No early exit inside a lane: that is what lets it become vector code.
-    !lane.iter().fold(false, |bad, &b| bad | is_unclean(b))
 }
 
 const fn is_unclean(b: u8) -> bool {

@@ -12,7 +12,7 @@ pub struct PathGlob {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
-    Char(u32),
+    Byte(u8),
     /// `?`
     One,
     /// `*`
@@ -28,27 +28,24 @@ impl PathGlob {
     pub fn new(pattern: &[u8]) -> Self {
         let mut tokens = Vec::new();
         let mut rest = pattern;
-        while let Some((c, after)) = next_char(rest) {
+        while let Some((&b, after)) = rest.split_first() {
             rest = after;
-            tokens.push(match char::from_u32(c) {
-                Some('*') if tokens.last() == Some(&Token::Run) => continue,
-                Some('*') => Token::Run,
-                Some('?') => Token::One,
-                Some('[') => match parse_set(after) {
+            tokens.push(match (b, after) {
+                (b'*', _) if tokens.last() == Some(&Token::Run) => continue,
+                (b'*', _) => Token::Run,
+                (b'?', _) => Token::One,
+                (b'[', _) => match parse_set(after) {
                     Some((set, after_set)) => {
                         rest = after_set;
                         set
                     }
-                    None => Token::Char(c),
+                    None => Token::Byte(b),
                 },
-                Some('\\') => match next_char(after) {
-                    Some((escaped, after_escaped)) => {
-                        rest = after_escaped;
-                        Token::Char(escaped)
-                    }
-                    None => Token::Char(c),
-                },
-                _ => Token::Char(c),
+                (b'\\', [escaped, after_escaped @ ..]) => {
+                    rest = after_escaped;
+                    Token::Byte(*escaped)
+                }
+                _ => Token::Byte(b),
             });
         }
         Self { tokens: tokens.into() }
@@ -56,20 +53,12 @@ impl PathGlob {
 
     /// The one name that matches, when the pattern has neither star, question mark nor set.
     pub fn literal(&self) -> Option<Vec<u8>> {
-        let mut name = Vec::with_capacity(self.tokens.len());
-        for token in &self.tokens {
-            let Token::Char(c) = token else { return None };
-            match char::from_u32(*c) {
-                Some(c) => name.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-                None => name.push((c - INVALID) as u8),
-            }
-        }
-        Some(name)
+        self.tokens.iter().map(|token| if let Token::Byte(b) = token { Some(*b) } else { None }).collect()
     }
 
     /// Whether a name that begins with a dot may match: only when the pattern spells the dot.
     pub fn names_hidden(&self) -> bool {
-        self.tokens.first() == Some(&Token::Char(u32::from(b'.')))
+        self.tokens.first() == Some(&Token::Byte(b'.'))
     }
 
     /// Whether the whole of `text` matches.
@@ -87,30 +76,34 @@ impl PathGlob {
                 retry = Some((after, rest));
                 continue;
             }
-            match (tokens.split_first(), next_char(rest)) {
-                (None, None) => return true,
-                (Some((token, after)), Some((c, after_char))) if token.accepts(c) => {
-                    tokens = after;
-                    rest = after_char;
-                }
-                _ => {
-                    let Some((again, from)) = retry else { return false };
-                    let Some((_, further)) = next_char(from) else { return false };
-                    tokens = again;
-                    rest = further;
-                    retry = Some((again, further));
-                }
+            let taken = match tokens.split_first() {
+                None if rest.is_empty() => return true,
+                None => None,
+                Some((token, after)) => token.take(rest).map(|after_text| (after, after_text)),
+            };
+            if let Some(next) = taken {
+                (tokens, rest) = next;
+                continue;
             }
+            let Some((again, from)) = retry else { return false };
+            let Some((_, further)) = next_char(from) else { return false };
+            (tokens, rest) = (again, further);
+            retry = Some((again, further));
         }
     }
 }
 
 impl Token {
-    fn accepts(&self, c: u32) -> bool {
+    /// What is left of `text` when its start matches this token, which is not a star.
+    fn take<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
         match self {
-            Self::Char(own) => *own == c,
-            Self::One | Self::Run => true,
-            Self::Set { negated, ranges } => ranges.iter().any(|&(low, high)| (low..=high).contains(&c)) != *negated,
+            Self::Byte(own) => text.split_first().filter(|(b, _)| *b == own).map(|(_, after)| after),
+            Self::One | Self::Run => next_char(text).map(|(_, after)| after),
+            Self::Set { negated, ranges } => {
+                let (c, after) = next_char(text)?;
+                let inside = ranges.iter().any(|&(low, high)| (low..=high).contains(&c));
+                (inside != *negated).then_some(after)
+            }
         }
     }
 }
@@ -244,6 +237,8 @@ mod tests {
         assert!(PathGlob::new(b"a?b").is_match(b"a\xffb"));
         assert!(PathGlob::new(b"\xff*").is_match(b"\xffx"));
         assert!(!PathGlob::new(b"\xfe*").is_match(b"\xffx"));
+        // Two bytes that only together are a character.
+        assert!(PathGlob::new(b"\xc2\\\x80").is_match(b"\xc2\x80"));
         assert_eq!(PathGlob::new(b"a\\*\xff\xc3\xa9").literal().unwrap(), b"a*\xff\xc3\xa9");
         assert_eq!(PathGlob::new(b"a*").literal(), None);
     }
