@@ -73,27 +73,37 @@ impl Civil {
     }
 }
 
-/// Days from the epoch to a date. The month must be 1 to 12; a day beyond the month counts on into the next.
+/// Days from the epoch to a date, for years from -65,536 on. The month must be 1 to 12; a day beyond the month counts on
+/// into the next.
+#[inline]
 pub const fn to_days(year: i32, month: u8, day: u8) -> i64 {
-    // A year that begins in March has its leap day at the end, and month lengths that follow one formula.
-    let (year, month) = if month > 2 { (year as i64, month as i64 - 3) } else { (year as i64 - 1, month as i64 + 9) };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let before_month = (month * 153 + 2) / 5;
-    year * 365 + leap_days + before_month + day as i64 - 1 - EPOCH_FROM_MARCH
+    // A year that begins in March has its leap day at the end, and month lengths that follow one formula. Whole cycles
+    // are added so that the divisions need no sign.
+    let (years, months) = if month > 2 { (0, month - 3) } else { (-1, month + 9) };
+    let year = (year + years + CYCLES * 400) as u32;
+    let century = year / 100;
+    let leap_days = year / 4 - century + century / 4;
+    let before_month = (months as u32 * 153 + 2) / 5;
+    (year * 365 + leap_days + before_month + day as u32) as i64
+        - (CYCLES as i64 * DAYS_PER_CYCLE + EPOCH_FROM_MARCH + 1)
 }
 
-/// The date (year, month, day) a number of days after the epoch.
+/// 400-year cycles that make every year of interest positive.
+const CYCLES: i32 = 164;
+
+/// The date (year, month, day) a number of days after the epoch, for years from -65,536 to 65,535.
+#[inline]
 pub const fn from_days(days: i64) -> (i32, u8, u8) {
-    let days = days + EPOCH_FROM_MARCH;
-    let cycle = days.div_euclid(DAYS_PER_CYCLE);
-    let of_cycle = days.rem_euclid(DAYS_PER_CYCLE);
+    let days = (days + EPOCH_FROM_MARCH + CYCLES as i64 * DAYS_PER_CYCLE) as u32;
+    let (cycle, of_cycle) = (days / DAYS_PER_CYCLE as u32, days % DAYS_PER_CYCLE as u32);
     // Taking out the leap days (every 4 years less every 100 years) leaves years of 365 days.
     let year_of_cycle = (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
     let of_year = of_cycle - (year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100);
     let month = (of_year * 5 + 2) / 153;
     let day = of_year - (month * 153 + 2) / 5 + 1;
     let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    ((cycle * 400 + year_of_cycle + carry) as i32, month as u8, day as u8)
+    let year = (cycle * 400 + year_of_cycle) as i32 - CYCLES * 400 + carry;
+    (year, month as u8, day as u8)
 }
 
 /// Whether a year has a 29 February.

@@ -1,6 +1,7 @@
 //! Reading times that repeat: neighbouring lines mostly have the same second.
 
-use super::{TimeError, TimeFormat, read};
+use super::read::{self, Fields};
+use super::{TimeError, TimeFormat};
 use crate::time::Time;
 
 /// Longer texts are read anew each time.
@@ -66,7 +67,8 @@ impl TimeParser {
 
     fn parse_anew(&mut self, text: &[u8], now: Time) -> Result<Time, TimeError> {
         self.len = 0;
-        let (time, _, fields) = self.format.parse_fields(text, now)?;
+        let mut fields = Fields::default();
+        let (time, _) = self.format.parse_into(text, now, &mut fields)?;
         if let Some(place) = self.text.get_mut(..text.len()) {
             place.copy_from_slice(text);
             self.len = text.len();

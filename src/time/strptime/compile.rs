@@ -43,16 +43,56 @@ pub(super) enum Op {
     },
     /// `%G`: digits, as many as there are.
     UnusedDigits,
-    /// Tries `HH:MM:SS` in one go, and the five steps after it where that fails.
-    Clock,
-    /// Tries `YYYY-MM-DD` likewise.
-    DashDate,
-    /// Tries `dd/Mon/YYYY` likewise.
-    SlashDate,
+    /// Tries a usual shape in one go. The steps that it stands for follow it, for texts of another shape.
+    Try(Usual),
 }
 
-/// Steps that a step tried in one go stands for.
-pub(super) const FUSED: usize = 5;
+/// Shapes that are read in one go when every number in them has its full width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// `HH:MM:SS`
+    Clock,
+    /// `dd/Mon/YYYY:HH:MM:SS`, as web servers write it.
+    Web,
+    /// `YYYY-MM-DD`, this byte, `HH:MM:SS`
+    Iso(u8),
+    /// `Mon dd HH:MM:SS`, as syslog writes it: the day may have a blank for its first digit.
+    Syslog,
+}
+
+impl Usual {
+    /// The shape at the start of `ops`, if there is one.
+    fn at(ops: &[Op]) -> Option<Self> {
+        use Op::{Blank, Day, Literal, Month, MonthName, Year};
+        let is_clock = |ops: &[Op]| {
+            use Op::{Hour, Minute, Second};
+            ops.starts_with(&[Hour, Literal(b':'), Minute, Literal(b':'), Second])
+        };
+        match ops {
+            [Day, Literal(b'/'), MonthName, Literal(b'/'), Year, Literal(b':'), clock @ ..] if is_clock(clock) => {
+                Some(Self::Web)
+            }
+            [Year, Literal(b'-'), Month, Literal(b'-'), Day, Literal(b), clock @ ..] if is_clock(clock) => {
+                Some(Self::Iso(*b))
+            }
+            [Year, Literal(b'-'), Month, Literal(b'-'), Day, Blank, clock @ ..] if is_clock(clock) => {
+                Some(Self::Iso(b' '))
+            }
+            [MonthName, Blank, Day, Blank, clock @ ..] if is_clock(clock) => Some(Self::Syslog),
+            clock if is_clock(clock) => Some(Self::Clock),
+            _ => None,
+        }
+    }
+
+    /// Steps that the shape stands for.
+    pub(super) const fn steps(self) -> usize {
+        match self {
+            Self::Clock => 5,
+            Self::Web | Self::Iso(_) => 11,
+            Self::Syslog => 9,
+        }
+    }
+}
 
 /// Compiles `format`; the error says which part of it is not understood.
 pub(super) fn compile(format: &str) -> Result<Vec<Op>, String> {
@@ -144,17 +184,22 @@ fn append_spec(spec: u8, ops: &mut Vec<Op>) -> Result<bool, String> {
 }
 
 /// Puts a step that tries the usual shape before every run of steps that has one.
-fn fuse(ops: &[Op]) -> Vec<Op> {
-    use Op::{Day, Hour, Literal, Minute, Month, MonthName, Second, Year};
-    let mut out = Vec::with_capacity(ops.len() + 2);
-    for n in 0..ops.len() {
-        match ops.get(n..n + FUSED) {
-            Some([Hour, Literal(b':'), Minute, Literal(b':'), Second]) => out.push(Op::Clock),
-            Some([Year, Literal(b'-'), Month, Literal(b'-'), Day]) => out.push(Op::DashDate),
-            Some([Day, Literal(b'/'), MonthName, Literal(b'/'), Year]) => out.push(Op::SlashDate),
-            _ => {}
+fn fuse(mut ops: &[Op]) -> Vec<Op> {
+    let mut out = Vec::with_capacity(ops.len() + 1);
+    while let Some((&first, after)) = ops.split_first() {
+        if let Some(usual) = Usual::at(ops)
+            && let Some((run, after)) = ops.split_at_checked(usual.steps())
+        {
+            out.push(Op::Try(usual));
+            out.extend_from_slice(run);
+            ops = after;
+            continue;
         }
-        out.extend(ops.get(n));
+        // An offset reads over blanks in front of it by itself.
+        if first != Op::Blank || after.first() != Some(&Op::Offset) {
+            out.push(first);
+        }
+        ops = after;
     }
     out
 }
@@ -196,18 +241,29 @@ mod tests {
     }
 
     #[test]
-    fn usual_shapes_are_fused() {
-        let fused = |format| {
-            compile(format)
-                .unwrap()
-                .into_iter()
-                .filter(|op| matches!(op, Op::Clock | Op::DashDate | Op::SlashDate))
-                .count()
-        };
-        assert_eq!(fused("%d/%b/%Y:%H:%M:%S %z"), 2);
-        assert_eq!(fused("%FT%T.%L%z"), 2);
-        assert_eq!(fused("%b %d %H:%M:%S"), 1);
-        assert_eq!(fused("%H:%M"), 0);
+    fn usual_shapes_are_found() {
+        let table: &[(&str, &[Usual])] = &[
+            ("%d/%b/%Y:%H:%M:%S %z", &[Usual::Web]),
+            ("[%d/%b/%Y:%T]", &[Usual::Web]),
+            ("%FT%T.%L%z", &[Usual::Iso(b'T')]),
+            ("%Y-%m-%d %H:%M:%S", &[Usual::Iso(b' ')]),
+            ("%b %d %H:%M:%S", &[Usual::Syslog]),
+            ("%a %b %d %H:%M:%S %Y", &[Usual::Syslog]),
+            ("%T %T", &[Usual::Clock, Usual::Clock]),
+            ("%F", &[]),
+            ("%H:%M", &[]),
+        ];
+        for &(format, expected) in table {
+            let ops = compile(format).unwrap();
+            let found: Vec<Usual> =
+                ops.iter().filter_map(|op| if let Op::Try(usual) = op { Some(*usual) } else { None }).collect();
+            assert_eq!(found, expected, "{format}");
+            for (n, op) in ops.iter().enumerate() {
+                if let Op::Try(usual) = op {
+                    assert_eq!(Usual::at(&ops[n + 1..n + 1 + usual.steps()]), Some(*usual), "{format}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -17,13 +17,14 @@ mod cached;
 mod compile;
 pub(crate) mod names;
 mod read;
+mod usual;
 
 use std::fmt;
 
 pub use cached::TimeParser;
 
 use self::compile::Op;
-use self::read::{End, Fields};
+use self::read::Fields;
 use super::Time;
 use super::civil::{self, Civil};
 use super::zone::Zone;
@@ -69,13 +70,12 @@ impl TimeFormat {
 
     /// The time that `text` begins with. `now` supplies what the format leaves out: the year, or the whole date.
     pub fn parse(&self, text: &[u8], now: Time) -> Result<Time, TimeError> {
-        self.parse_prefix(text, now).map(|(time, _)| time)
+        self.parse_into(text, now, &mut Fields::default()).map(|(time, _)| time)
     }
 
     /// As [`Self::parse`], with the number of bytes that were read.
     pub fn parse_prefix(&self, text: &[u8], now: Time) -> Result<(Time, usize), TimeError> {
-        let (time, end, _) = self.parse_fields(text, now)?;
-        Ok((time, end.bytes))
+        self.parse_into(text, now, &mut Fields::default())
     }
 
     /// For parsers that are not strict: what was read before `text` departs from the format, when that is at least a
@@ -85,7 +85,7 @@ impl TimeFormat {
         let end = read::read(&self.ops, text, &mut fields);
         let has = Has::of(self.ops.get(..end.steps)?);
         let dated = has.epoch || has.year_day || (has.month && has.day);
-        if dated { self.resolve(&fields, has, now).ok() } else { None }
+        if dated { Clock { fields: &fields, has: &has, zone: &self.zone }.resolve(now).ok() } else { None }
     }
 
     /// Whether the format names the year, so that the result does not depend on `now`.
@@ -93,29 +93,16 @@ impl TimeFormat {
         self.has.year || self.has.epoch
     }
 
-    fn parse_fields(&self, text: &[u8], now: Time) -> Result<(Time, End, Fields), TimeError> {
-        let mut fields = Fields::default();
-        let end = read::read(&self.ops, text, &mut fields);
+    #[inline]
+    fn parse_into(&self, text: &[u8], now: Time, fields: &mut Fields) -> Result<(Time, usize), TimeError> {
+        let end = read::read(&self.ops, text, fields);
         if end.steps < self.ops.len() {
             return Err(TimeError::Mismatch);
         }
-        let time = self.resolve(&fields, self.has, now)?;
-        Ok((time, end, fields))
-    }
-
-    /// The moment that the fields named by `has` make.
-    fn resolve(&self, fields: &Fields, has: Has, now: Time) -> Result<Time, TimeError> {
-        let moment = |secs| Time::from_secs_nanos(secs, fields.nanos).ok_or(TimeError::OutOfRange);
-        if has.epoch {
-            return moment(fields.epoch);
-        }
-        let clock = Clock { fields, has, of_day: of_day(fields)?, zone: &self.zone };
-        if has.year {
-            let year = if has.short_year { full_year(fields, has.century) } else { fields.year };
-            let days = clock.days(year).ok_or(TimeError::NoSuchTime)?;
-            return moment(clock.utc(days));
-        }
-        clock.nearest(now.secs()).ok_or(TimeError::NoSuchTime).and_then(moment)
+        let clock = Clock { fields, has: &self.has, zone: &self.zone };
+        // The usual case by the short way.
+        let time = if self.has.plain { clock.plain() } else { clock.resolve(now) }?;
+        Ok((time, end.bytes))
     }
 }
 
@@ -130,6 +117,9 @@ struct Has {
     year_day: bool,
     offset: bool,
     epoch: bool,
+    am_pm: bool,
+    /// A year, a month and a day, and nothing out of the ordinary.
+    plain: bool,
 }
 
 impl Has {
@@ -145,28 +135,94 @@ impl Has {
                 Op::YearDay => has.year_day = true,
                 Op::Offset | Op::ZoneName | Op::Zulu => has.offset = true,
                 Op::Epoch => has.epoch = true,
+                Op::AmPm => has.am_pm = true,
                 // What is tried in one go stands before the steps that it is made of.
                 _ => {}
             }
         }
+        let dated = has.year && has.month && has.day;
+        has.plain = dated && !(has.short_year || has.epoch || has.am_pm);
         has
     }
 }
 
-/// A time of day, waiting for its date.
+/// What was read, on its way to a moment.
 struct Clock<'a> {
     fields: &'a Fields,
-    has: Has,
-    of_day: i64,
+    /// Which of the fields count.
+    has: &'a Has,
     zone: &'a Zone,
 }
 
 const DAY: i64 = 86_400;
 
 impl Clock<'_> {
-    fn utc(&self, days: i64) -> i64 {
-        let local = days * DAY + self.of_day;
+    /// The moment, for formats with a whole date and no more than that.
+    #[inline]
+    fn plain(&self) -> Result<Time, TimeError> {
+        let days = self.days_of(self.fields.year, self.fields.month, self.fields.day).ok_or(TimeError::NoSuchTime)?;
+        self.moment(self.utc(days, self.of_day(self.fields.hour)))
+    }
+
+    /// The moment, whatever the format.
+    fn resolve(&self, now: Time) -> Result<Time, TimeError> {
+        if self.has.epoch {
+            return self.moment(self.fields.epoch);
+        }
+        let of_day = self.of_day(self.hour().ok_or(TimeError::NoSuchTime)?);
+        let secs = if self.has.year {
+            self.days(self.year()).map(|days| self.utc(days, of_day))
+        } else {
+            self.nearest(of_day, now.secs())
+        };
+        secs.ok_or(TimeError::NoSuchTime).and_then(|secs| self.moment(secs))
+    }
+
+    #[inline]
+    fn moment(&self, secs: i64) -> Result<Time, TimeError> {
+        Time::from_secs_nanos(secs, self.fields.nanos).ok_or(TimeError::OutOfRange)
+    }
+
+    #[inline]
+    fn utc(&self, days: i64, of_day: i64) -> i64 {
+        let local = days * DAY + of_day;
         if self.has.offset { local - i64::from(self.fields.offset) } else { self.zone.utc_from_local(local) }
+    }
+
+    /// Seconds since midnight.
+    #[inline]
+    fn of_day(&self, hour: u8) -> i64 {
+        i64::from(u32::from(hour) * 3600 + u32::from(self.fields.minute) * 60 + u32::from(self.fields.second))
+    }
+
+    /// The hour on the clock of 24.
+    fn hour(&self) -> Option<u8> {
+        match (self.fields.afternoon, self.fields.hour) {
+            (None, hour) => Some(hour),
+            (Some(_), 13..) => None,
+            (Some(false), 12) => Some(0),
+            (Some(true), hour @ ..=11) => Some(hour + 12),
+            (Some(_), hour) => Some(hour),
+        }
+    }
+
+    fn year(&self) -> i32 {
+        if !self.has.short_year {
+            return self.fields.year;
+        }
+        let century = match self.fields.short_year {
+            _ if self.has.century => self.fields.century,
+            69.. => 19,
+            _ => 20,
+        };
+        century * 100 + self.fields.short_year
+    }
+
+    /// Days since the epoch of a date, if the month has it.
+    #[inline]
+    fn days_of(&self, year: i32, month: u8, day: u8) -> Option<i64> {
+        // Only the last days of a month need the look at the calendar.
+        (day <= 28 || day <= civil::days_in_month(year, month)).then(|| civil::to_days(year, month, day))
     }
 
     /// The date in `year`, as days since the epoch, if that year has it. A missing month or day is the first.
@@ -176,54 +232,33 @@ impl Clock<'_> {
             let days = i64::from(year_day) - 1;
             return (days < 365 || civil::is_leap(year)).then(|| civil::to_days(year, 1, 1) + days);
         }
-        let month = if self.has.month { month } else { 1 };
-        let day = if self.has.day { day } else { 1 };
-        // Only the last days of a month need the look at the calendar.
-        (day <= 28 || day <= civil::days_in_month(year, month)).then(|| civil::to_days(year, month, day))
+        self.days_of(year, if self.has.month { month } else { 1 }, if self.has.day { day } else { 1 })
     }
 
     /// The best guess where the format has no year.
-    fn nearest(&self, now: i64) -> Option<i64> {
+    fn nearest(&self, of_day: i64, now: i64) -> Option<i64> {
         let offset = if self.has.offset { self.fields.offset } else { self.zone.offset_at(now) };
         let today = Civil::from_secs(now + i64::from(offset));
         if self.has.month || self.has.year_day {
             // 29 February can be up to eight years away.
             let years = (today.year - 8..=today.year + 1).rev();
-            return years.filter_map(|year| self.days(year)).map(|days| self.utc(days)).find(|&t| t <= now + DAY);
+            return years
+                .filter_map(|year| self.days(year))
+                .map(|days| self.utc(days, of_day))
+                .find(|&t| t <= now + DAY);
         }
         if self.has.day {
             let this = today.year * 12 + i32::from(today.month) - 1;
             let months = (this - 2..=this + 1).rev();
             return months
                 .map(|n| (n.div_euclid(12), n.rem_euclid(12) as u8 + 1))
-                .filter(|&(year, month)| self.fields.day <= civil::days_in_month(year, month))
-                .map(|(year, month)| self.utc(civil::to_days(year, month, self.fields.day)))
+                .filter_map(|(year, month)| self.days_of(year, month, self.fields.day))
+                .map(|days| self.utc(days, of_day))
                 .find(|&t| t <= now + DAY);
         }
         let this = civil::to_days(today.year, today.month, today.day);
-        (this - 1..=this + 1).rev().map(|days| self.utc(days)).find(|&t| t <= now + DAY / 2)
+        (this - 1..=this + 1).rev().map(|days| self.utc(days, of_day)).find(|&t| t <= now + DAY / 2)
     }
-}
-
-/// Seconds since midnight.
-fn of_day(fields: &Fields) -> Result<i64, TimeError> {
-    let hour = match (fields.afternoon, fields.hour) {
-        (None, hour) => hour,
-        (Some(_), 13..) => return Err(TimeError::NoSuchTime),
-        (Some(false), 12) => 0,
-        (Some(true), hour @ ..=11) => hour + 12,
-        (Some(_), hour) => hour,
-    };
-    Ok(i64::from(hour) * 3600 + i64::from(fields.minute) * 60 + i64::from(fields.second))
-}
-
-fn full_year(fields: &Fields, has_century: bool) -> i32 {
-    let century = match fields.short_year {
-        _ if has_century => fields.century,
-        69.. => 19,
-        _ => 20,
-    };
-    century * 100 + fields.short_year
 }
 
 #[cfg(test)]

@@ -21,28 +21,41 @@ pub(crate) const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", 
 
 /// The month (1 to 12) at the start of `text`, full or short, in any case, with its length in bytes.
 pub(super) fn month(text: &[u8]) -> Option<(u8, usize)> {
-    let n = match folded3(text)? {
-        [b'j', b'a', b'n'] => 0,
-        [b'f', b'e', b'b'] => 1,
-        [b'm', b'a', b'r'] => 2,
-        [b'a', b'p', b'r'] => 3,
-        [b'm', b'a', b'y'] => 4,
-        [b'j', b'u', b'n'] => 5,
-        [b'j', b'u', b'l'] => 6,
-        [b'a', b'u', b'g'] => 7,
-        [b's', b'e', b'p'] => 8,
-        [b'o', b'c', b't'] => 9,
-        [b'n', b'o', b'v'] => 10,
-        [b'd', b'e', b'c'] => 11,
-        _ => return None,
-    };
-    Some((n as u8 + 1, name_len(text, MONTHS.get(n)?)))
+    let month = short_month(*text.first_chunk()?)?;
+    Some((month, name_len(text, MONTHS.get(usize::from(month) - 1)?)))
+}
+
+/// The month (1 to 12) of a short name, in any case.
+#[inline]
+pub(super) fn short_month(name: [u8; 3]) -> Option<u8> {
+    let folded = fold(&name);
+    let (known, month) = MONTH_SLOTS[month_slot(folded)];
+    (folded == known).then_some(month)
+}
+
+/// Short month names in a table in which each has a place of its own: one look finds a month.
+const MONTH_SLOTS: [(u32, u8); 16] = {
+    let mut slots = [(0, 0); 16];
+    let mut n = 0;
+    while n < 12 {
+        let name = MONTHS[n].as_bytes();
+        let folded = fold(&[name[0], name[1], name[2]]);
+        assert!(slots[month_slot(folded)].1 == 0);
+        slots[month_slot(folded)] = (folded, n as u8 + 1);
+        n += 1;
+    }
+    slots
+};
+
+const fn month_slot(folded: u32) -> usize {
+    // The smallest factor that keeps the twelve apart.
+    (folded.wrapping_mul(0x67e4) >> 28) as usize
 }
 
 /// The length in bytes of the day of the week at the start of `text`, full or short, in any case.
 pub(super) fn weekday(text: &[u8]) -> Option<usize> {
-    let folded = folded3(text)?;
-    let name = DAYS.iter().find(|name| folded3(name.as_bytes()) == Some(folded))?;
+    let folded = fold(text.first_chunk()?);
+    let name = DAYS.iter().find(|name| name.as_bytes().first_chunk().map(fold) == Some(folded))?;
     Some(name_len(text, name))
 }
 
@@ -71,13 +84,18 @@ fn military(letter: u8) -> Option<i32> {
     })
 }
 
-fn folded3(text: &[u8]) -> Option<[u8; 3]> {
-    // Setting bit 5 folds letters; the other bytes it maps onto letters do not occur in words.
-    text.first_chunk::<3>().map(|word| word.map(|b| if b.is_ascii_alphabetic() { b | 0x20 } else { 0 }))
+/// Three bytes in one number, letters in lower case. No other byte becomes a letter by this.
+const fn fold(word: &[u8; 3]) -> u32 {
+    u32::from_le_bytes([word[0], word[1], word[2], 0]) | 0x20_2020
 }
 
 /// Length of `name` when all of it stands there, else that of its short form.
+#[inline]
 fn name_len(text: &[u8], name: &str) -> usize {
+    // Most often a separator follows the short form, and one look is enough.
+    if !text.get(3).is_some_and(u8::is_ascii_alphabetic) {
+        return 3;
+    }
     match text.get(..name.len()) {
         Some(word) if word.eq_ignore_ascii_case(name.as_bytes()) => name.len(),
         _ => 3,

@@ -1,7 +1,8 @@
 //! Reading a text by the steps of a format.
 
-use super::compile::{FUSED, Op, is_blank};
+use super::compile::{Op, is_blank};
 use super::names;
+use super::usual::try_usual;
 
 /// What was read. Only the fields that the steps name are set.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,25 +38,23 @@ pub(super) struct End {
 }
 
 /// Reads `text` by `ops` as far as it goes.
+#[inline]
 pub(super) fn read(ops: &[Op], text: &[u8], fields: &mut Fields) -> End {
     let mut rest = text;
-    let mut n = 0;
-    while let Some(&op) = ops.get(n) {
-        match step(op, rest, text.len(), fields) {
-            Some(after) => {
-                rest = after;
-                // A shape that was read in one go stands for the steps after it.
-                n += if is_fused(op) { FUSED + 1 } else { 1 };
-            }
-            None if is_fused(op) => n += 1,
-            None => break,
+    let mut left = ops;
+    while let Some((&op, next)) = left.split_first() {
+        if let Op::Try(usual) = op {
+            (rest, left) = match try_usual(usual, rest, fields) {
+                Some(after) => (after, next.get(usual.steps()..).unwrap_or_default()),
+                None => (rest, next),
+            };
+            continue;
         }
+        let Some(after) = step(op, rest, text.len(), fields) else { break };
+        rest = after;
+        left = next;
     }
-    End { steps: n, bytes: text.len() - rest.len() }
-}
-
-const fn is_fused(op: Op) -> bool {
-    matches!(op, Op::Clock | Op::DashDate | Op::SlashDate)
+    End { steps: ops.len() - left.len(), bytes: text.len() - rest.len() }
 }
 
 /// Does one step at the start of `rest` and returns what follows.
@@ -135,34 +134,55 @@ fn step<'a>(op: Op, rest: &'a [u8], total: usize, fields: &mut Fields) -> Option
             let len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
             if len == 0 { None } else { rest.get(len..) }
         }
-        Op::Clock => clock(rest, fields),
-        Op::DashDate => dash_date(rest, fields),
-        Op::SlashDate => slash_date(rest, fields),
+        Op::Try(usual) => try_usual(usual, rest, fields),
     }
 }
 
 /// The digits at the start of a fraction as nanoseconds. There must be one; beyond nine they are read and forgotten.
 #[inline]
 pub(super) fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
-    const PLACES: [u32; 10] = [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
-    let mut nanos = 0u32;
-    let mut len = 0;
-    for &b in text.iter().take(9) {
-        let digit = b.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
+    let Some(chunk) = text.first_chunk::<8>() else { return short_fraction(text) };
+    // Eight digits at once.
+    let value = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
+    let others = (value | value.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080;
+    if others != 0 {
+        // A byte that is no digit may set the mark of the next one too, but not of one before it.
+        let digits = others.trailing_zeros() / 8;
+        if digits == 0 {
+            return None;
         }
-        nanos = nanos * 10 + u32::from(digit);
-        len += 1;
+        // Zeros in place of what follows give the fraction its full width.
+        let value = value & ((1 << (digits * 8)) - 1);
+        return Some((eight_digits(value) * 10, text.get(digits as usize..)?));
     }
-    if len == 0 {
-        return None;
+    let after = text.get(8..)?;
+    let nanos = eight_digits(value) * 10;
+    let [ninth @ b'0'..=b'9', after @ ..] = after else { return Some((nanos, after)) };
+    let nanos = nanos + u32::from(ninth - b'0');
+    let more = after.iter().take_while(|b| b.is_ascii_digit()).count();
+    Some((nanos, after.get(more..)?))
+}
+
+/// [`fraction`] in a text of less than eight bytes.
+fn short_fraction(text: &[u8]) -> Option<(u32, &[u8])> {
+    let mut nanos = 0;
+    let mut place = 1_000_000_000;
+    let mut rest = text;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        place /= 10;
+        nanos += u32::from(digit - b'0') * place;
+        rest = after;
     }
-    let nanos = nanos * PLACES.get(len)?;
-    if len == 9 {
-        len += text.iter().skip(9).take_while(|b| b.is_ascii_digit()).count();
-    }
-    Some((nanos, text.get(len..)?))
+    (rest.len() < text.len()).then_some((nanos, rest))
+}
+
+/// The number whose eight digits (0 to 9) are the bytes of `value`, the first in the lowest byte.
+#[inline]
+const fn eight_digits(value: u64) -> u32 {
+    // Pairs, then fours, then all eight: each step adds neighbours, the left one weighing more.
+    let pairs = (value * 10 + (value >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours * 10_000 + (fours >> 32)) as u32
 }
 
 /// A number from `low` to `high`. It ends before a digit that would take it beyond `high`, so that fields may stand side
@@ -201,11 +221,18 @@ fn small<'a>(text: &'a [u8], low: u8, high: u8, field: &mut u8) -> Option<&'a [u
     Some(after)
 }
 
+/// All digits at the start as one number, if they are not far too many.
 fn epoch(text: &[u8]) -> Option<(i64, &[u8])> {
-    let len = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let (digits, after) = text.split_at_checked(len)?;
-    let secs = crate::util::bytes::parse_u64(digits)?;
-    Some((i64::try_from(secs).ok()?, after))
+    let mut secs = 0;
+    let mut rest = text;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        secs = secs * 10 + i64::from(digit - b'0');
+        rest = after;
+        if secs > i64::MAX / 100 {
+            return None;
+        }
+    }
+    (rest.len() < text.len()).then_some((secs, rest))
 }
 
 /// `Z`, `UTC`, `UT`, `GMT`, `+hh`, `+hhmm`, `+hh:mm`, and the zones of North America that mail headers use.
@@ -214,6 +241,7 @@ fn offset(text: &[u8]) -> Option<(i32, &[u8])> {
     let negative = match text.first()? {
         b'+' => false,
         b'-' => true,
+        b'Z' => return Some((0, text.get(1..)?)),
         _ => return named_offset(text),
     };
     let [_, h1 @ b'0'..=b'9', h2 @ b'0'..=b'9', after @ ..] = text else { return None };
@@ -266,58 +294,6 @@ fn skip_one_blank(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Reads eight bytes of digits and separators at once. `shape` has '0' where a digit belongs and the separator itself
-/// elsewhere; byte n of the answer is the two-digit number that begins at byte n.
-#[inline]
-fn pairs(text: [u8; 8], shape: [u8; 8]) -> Option<[u8; 8]> {
-    // Taking the shape away leaves 0 to 9 for digits and 0 for separators; adding 0x76 or 0x7f then sets the high bit
-    // of any byte that is more.
-    let limits = shape.map(|b| if b == b'0' { 0x76 } else { 0x7f });
-    let value = u64::from_le_bytes(text) ^ u64::from_le_bytes(shape);
-    if (value | value.wrapping_add(u64::from_le_bytes(limits))) & 0x8080_8080_8080_8080 != 0 {
-        return None;
-    }
-    Some((value * 10 + (value >> 8)).to_le_bytes())
-}
-
-#[inline]
-fn clock<'a>(text: &'a [u8], fields: &mut Fields) -> Option<&'a [u8]> {
-    let (clock, after) = text.split_first_chunk::<8>()?;
-    let [hour, _, _, minute, _, _, second, _] = pairs(*clock, *b"00:00:00")?;
-    fields.hour = hour;
-    fields.minute = minute;
-    fields.second = second;
-    (hour <= 23 && minute <= 59 && second <= 60).then_some(after)
-}
-
-#[inline]
-fn dash_date<'a>(text: &'a [u8], fields: &mut Fields) -> Option<&'a [u8]> {
-    let (date, after) = text.split_first_chunk::<8>()?;
-    let [century, _, of_century, _, _, month, _, _] = pairs(*date, *b"0000-00-")?;
-    fields.year = i32::from(century) * 100 + i32::from(of_century);
-    fields.month = month;
-    if !(1..=12).contains(&month) {
-        return None;
-    }
-    small(after, 1, 31, &mut fields.day)
-}
-
-#[inline]
-fn slash_date<'a>(text: &'a [u8], fields: &mut Fields) -> Option<&'a [u8]> {
-    let [d1 @ b'0'..=b'3', d2 @ b'0'..=b'9', b'/', after_day @ ..] = text else { return None };
-    fields.day = (d1 - b'0') * 10 + (d2 - b'0');
-    let (month, len) = names::month(after_day)?;
-    fields.month = month;
-    let [b'/', y1 @ b'0'..=b'9', y2 @ b'0'..=b'9', y3 @ b'0'..=b'9', y4 @ b'0'..=b'9', after @ ..] =
-        after_day.get(len..)?
-    else {
-        return None;
-    };
-    let digits = [y1, y2, y3, y4];
-    fields.year = digits.iter().fold(0, |year, digit| year * 10 + i32::from(**digit - b'0'));
-    (1..=31).contains(&fields.day).then_some(after)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,6 +330,11 @@ mod tests {
     fn fractions() {
         let table: &[(&str, Option<(u32, &str)>)] = &[
             ("5", Some((500_000_000, ""))),
+            ("1234567", Some((123_456_700, ""))),
+            ("12345678", Some((123_456_780, ""))),
+            ("12345678Z", Some((123_456_780, "Z"))),
+            ("12345:789", Some((123_450_000, ":789"))),
+            ("12345\u{ff}789", Some((123_450_000, "\u{ff}789"))),
             ("25Z", Some((250_000_000, "Z"))),
             ("123456789", Some((123_456_789, ""))),
             ("000000001+", Some((1, "+"))),
@@ -387,20 +368,6 @@ mod tests {
         ];
         for &(text, expected) in table {
             assert_eq!(offset(text.as_bytes()), expected.map(|(secs, rest)| (secs, rest.as_bytes())), "{text}");
-        }
-    }
-
-    #[test]
-    fn pairs_take_digits_and_separators_only() {
-        assert_eq!(pairs(*b"12:34:56", *b"00:00:00").map(|p| (p[0], p[3], p[6])), Some((12, 34, 56)));
-        assert_eq!(pairs(*b"99:99:99", *b"00:00:00").map(|p| (p[0], p[3], p[6])), Some((99, 99, 99)));
-        for at in 0..8 {
-            for b in 0..=255u8 {
-                let mut text = *b"00:00:00";
-                text[at] = b;
-                let fits = if at % 3 == 2 { b == b':' } else { b.is_ascii_digit() };
-                assert_eq!(pairs(text, *b"00:00:00").is_some(), fits, "{at} {b:#x}");
-            }
         }
     }
 }
