@@ -1,6 +1,7 @@
 //! A stream of bytes in, records out: lines, or JSON values that follow each other. For stdin, exec and sockets.
 
 use crate::event::{Batch, Key, Span, Value};
+use crate::fmt::json_frame::JsonFrame;
 use crate::fmt::json_read::JsonReader;
 use crate::parse::{Parsed, Parser};
 use crate::time::Time;
@@ -32,6 +33,8 @@ pub struct Framed {
     pub raw: usize,
     /// Records cut into pieces at the size limit.
     pub cut: usize,
+    /// What is left over is the beginning of a line that is not JSON.
+    garbage: bool,
 }
 
 /// Keeps the unfinished end of a stream between reads, at most `max` bytes of it.
@@ -40,12 +43,24 @@ pub struct Framer {
     carry: Vec<u8>,
     max: usize,
     json: JsonReader,
+    /// What is known of the bytes in `carry`, so that each is looked at once however small the pieces are.
+    searched: usize,
+    frame: JsonFrame,
+    garbage: bool,
 }
 
 impl Framer {
     /// A record longer than `max` bytes is cut into pieces.
     pub fn new(framing: Framing, max: usize) -> Self {
-        Self { framing, carry: Vec::new(), max: max.max(16), json: JsonReader::default() }
+        Self {
+            framing,
+            carry: Vec::new(),
+            max: max.max(16),
+            json: JsonReader::default(),
+            searched: 0,
+            frame: JsonFrame::default(),
+            garbage: false,
+        }
     }
 
     /// Takes `data` and appends the records that are complete.
@@ -59,10 +74,12 @@ impl Framer {
     }
 
     fn run(&mut self, data: &[u8], batch: &mut Batch, now: Time, end: bool) -> Framed {
+        self.carry.extend_from_slice(data);
+        if !end && self.carry.len() <= self.max && !self.may_hold_one() {
+            return Framed::default();
+        }
         let start = batch.arena().len();
-        batch.arena_mut().push(&self.carry);
-        batch.arena_mut().push(data);
-        let all = Span::between(start, batch.arena().len());
+        let all = batch.arena_mut().push(&self.carry);
         let mut framed = Framed::default();
         let used = match &mut self.framing {
             Framing::Lines { separator, key, parser } => {
@@ -71,13 +88,37 @@ impl Framer {
             Framing::Json { key } => json(all, *key, &mut self.json, batch, now, end, self.max, &mut framed),
         };
         let rest = all.sub(used.min(all.len as usize), all.len as usize);
+        let rest = batch.arena().get(rest);
+        // A frame begins where its value does.
+        let blank = match self.framing {
+            Framing::Json { .. } => rest.iter().take_while(|b| b.is_ascii_whitespace()).count(),
+            Framing::Lines { .. } => 0,
+        };
         self.carry.clear();
-        self.carry.extend_from_slice(batch.arena().get(rest));
+        self.carry.extend_from_slice(rest.get(blank..).unwrap_or_default());
+        (self.searched, self.frame, self.garbage) = (0, JsonFrame::default(), framed.garbage);
         // Nothing refers to the rest; when nothing at all was made the arena is as before.
         if framed.records == 0 {
             batch.arena_mut().truncate(start);
         }
         framed
+    }
+
+    /// Whether a record may be complete now.
+    fn may_hold_one(&mut self) -> bool {
+        match &self.framing {
+            Framing::Lines { separator, .. } => {
+                let from = self.searched.saturating_sub(separator.len() - 1);
+                self.searched = self.carry.len();
+                memchr::memmem::find(self.carry.get(from..).unwrap_or_default(), separator).is_some()
+            }
+            // Text that is no JSON is taken line by line.
+            Framing::Json { .. } if self.garbage => {
+                let from = std::mem::replace(&mut self.searched, self.carry.len());
+                self.carry.get(from..).is_some_and(|new| new.contains(&b'\n'))
+            }
+            Framing::Json { .. } => self.frame.may_be_whole(&self.carry),
+        }
     }
 }
 
@@ -179,6 +220,7 @@ fn json(
                 let skip = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
                 let line = memchr::memchr(b'\n', &text[skip..]).map_or(text.len(), |n| skip + n);
                 if line == text.len() && !end && line <= max {
+                    framed.garbage = true;
                     return used;
                 }
                 let take = line.min(skip + max);
@@ -276,6 +318,15 @@ mod tests {
         for cut in 0..all.len() {
             check(values(), &[&all[..cut], &all[cut..]], false, &expected);
         }
+    }
+
+    #[test]
+    fn single_bytes_are_enough() {
+        let all = "{\"a\": [1]}\nhello you\n[2,{\"b\":1}]";
+        let pieces: Vec<&str> = all.split_inclusive(|_| true).collect();
+        check(values(), &pieces, true, &[r#"7 {"a":[1]}"#, r#"7 {"log":"hello you"}"#, r#"2000000000 {"b":1}"#]);
+        let pieces: Vec<&str> = "one\r\ntwo\n".split_inclusive(|_| true).collect();
+        check(text("\n"), &pieces, true, &[r#"7 {"log":"one"}"#, r#"7 {"log":"two"}"#]);
     }
 
     #[test]

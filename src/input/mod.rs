@@ -9,6 +9,7 @@ pub mod interval;
 pub mod random;
 pub mod stdin;
 pub mod tail;
+pub mod tcp;
 
 pub use cx::{Ack, InputCx, Intake};
 
@@ -33,4 +34,4 @@ pub struct InputPlugin {
 
 /// Every input, by name.
 pub static PLUGINS: &[&InputPlugin] =
-    &[&dummy::PLUGIN, &exec::PLUGIN, &head::PLUGIN, &random::PLUGIN, &stdin::PLUGIN, &tail::PLUGIN];
+    &[&dummy::PLUGIN, &exec::PLUGIN, &head::PLUGIN, &random::PLUGIN, &stdin::PLUGIN, &tail::PLUGIN, &tcp::PLUGIN];
