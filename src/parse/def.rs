@@ -137,7 +137,7 @@ impl ParserDef {
     }
 
     /// Parses one line alone: the time found in it, and a batch with the one record (at that time, else at `now`).
-    /// For tests and for `--dry-run`; inputs use [`ParserDef::make`].
+    /// For tests; inputs use [`ParserDef::make`].
     pub fn parse_line(&self, line: &[u8], now: Time) -> Option<(Option<Time>, Batch)> {
         let mut batch = Batch::new(Tag::new("line"));
         let text = batch.arena_mut().push(line);
@@ -187,7 +187,9 @@ impl At<'_> {
             idle.extend(keys.map(|key| (key, "Time_Format")));
         }
         for (key, needs) in idle {
-            if let Some(entry) = self.section.get(key) {
+            let default = ParserConf::KEYS.iter().find(|k| k.name == key).and_then(|k| k.default);
+            let said = self.section.get(key).filter(|e| default.is_none_or(|d| !e.value.eq_ignore_ascii_case(d)));
+            if let Some(entry) = said {
                 let what = format!("{} {} has no effect without {needs}", self.section.who(), entry.key);
                 self.diags.warn(&entry.place, what);
             }

@@ -3,7 +3,7 @@
 use super::pace::Pace;
 use super::time_field::TimeField;
 use super::types::{Type, Types};
-use crate::event::{Batch, Cell, Key, Span};
+use crate::event::{Cell, Key, Span};
 use crate::time::Time;
 use std::rc::Rc;
 
@@ -41,14 +41,10 @@ impl Fields {
         field.keep()
     }
 
-    /// Pushes a field of type `kind`.
+    /// The cell of a field of type `kind` whose text is `text` and stands at `span`.
     #[inline]
-    pub fn push(&mut self, batch: &mut Batch, key: Key, kind: Type, span: Span, now: Time) {
-        if kind == Type::Text {
-            return batch.push_span(key, span);
-        }
-        let cell = kind.cell(key, batch.arena().get(span), span);
-        batch.push(cell.unwrap_or_else(|| self.stays_text(key, span, now)));
+    pub fn cell(&mut self, key: Key, kind: Type, text: &[u8], span: Span, now: Time) -> Cell {
+        kind.cell(key, text, span).unwrap_or_else(|| self.stays_text(key, span, now))
     }
 
     #[cold]

@@ -47,7 +47,8 @@ impl Parser for Logfmt {
             if pair.escapes && kind == Type::Text {
                 value = decode_in_arena(batch, value, escaped_utf8);
             }
-            self.fields.push(batch, key, kind, value, now);
+            let cell = self.fields.cell(key, kind, batch.arena().get(value), value, now);
+            batch.push(cell);
         }
         if batch.since(mark).is_empty() {
             batch.arena_mut().truncate(arena_end);

@@ -34,7 +34,8 @@ impl Parser for Ltsv {
                 continue;
             }
             let kind = self.fields.type_of(key);
-            self.fields.push(batch, key, kind, value, now);
+            let cell = self.fields.cell(key, kind, batch.arena().get(value), value, now);
+            batch.push(cell);
         }
         if batch.since(mark).is_empty() {
             return Parsed::Miss;

@@ -79,6 +79,8 @@ impl Parser for RegexParser {
         }
         let mark = batch.begin();
         let mut time = None;
+        let (arena, tape) = batch.parts_mut();
+        tape.reserve(groups.len());
         for group in groups {
             let found = match group.shared {
                 None => self.slots.get(group.number),
@@ -89,13 +91,17 @@ impl Parser for RegexParser {
                 continue;
             }
             let span = text.sub(start, end);
+            // Each arm pushes for itself: a cell that is first put together on the stack costs a stalled load.
             match group.becomes {
-                Becomes::Text => batch.push(Cell::str(group.key, span, 0)),
-                Becomes::Typed(kind) => self.fields.push(batch, group.key, kind, span, now),
+                Becomes::Text => tape.push(Cell::str(group.key, span, 0)),
                 Becomes::Time => {
-                    if self.fields.read_time(batch.arena().get(span), now, &mut time) {
-                        batch.push(Cell::str(group.key, span, 0));
+                    if self.fields.read_time(arena.get(span), now, &mut time) {
+                        tape.push(Cell::str(group.key, span, 0));
                     }
+                }
+                Becomes::Typed(kind) => {
+                    let cell = self.fields.cell(group.key, kind, arena.get(span), span, now);
+                    tape.push(cell);
                 }
             }
         }

@@ -209,6 +209,12 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_say_what_holds_anyway_are_passed_over() {
+        let keys = "Time_Key time\n    Time_Keep Off\n    Skip_Empty_Values On\n    Logfmt_No_Bare_Keys off";
+        assert_eq!(set(&format!("[PARSER]\n    Name a\n    Format json\n    {keys}\n")).1, "");
+    }
+
+    #[test]
     fn a_bad_pattern_is_shown_at_its_place() {
         let (set, said) = set("[PARSER]\n    Name a\n    Format regex\n    Regex ^(?<x>[a-z]+ (?<y>.*$\n");
         assert!(said.starts_with("p.conf:4:"), "{said}");
