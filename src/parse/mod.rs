@@ -1,5 +1,6 @@
 //! Parsers: the text of one record in, cells out. Pure: the time comes in as an argument.
 
+mod cut;
 mod decode_field;
 mod def;
 mod fields;

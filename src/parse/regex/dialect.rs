@@ -4,12 +4,13 @@
 //! `\<` is a literal, `\d`, `\s` and `\w` are ASCII, plain parentheses do not capture beside named groups, a name may
 //! be used twice, and an option in the middle (`a(?i)b|c`) reaches to the end of its group, alternatives included.
 
+use super::super::cut::Special;
 use super::class::{self, push_char};
 use super::cursor::Cursor;
 use super::delim::Delimited;
 use super::error::RegexError;
 use super::escape::{self, Escape, Target};
-use super::piece::{Piece, Special, Translated};
+use super::piece::{Piece, Translated};
 use super::posix::Range;
 
 /// Groups nested deeper than this are refused.

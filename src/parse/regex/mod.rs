@@ -17,6 +17,7 @@ mod slow;
 
 pub use error::RegexError;
 
+use super::cut::{Found, Program, Span, UNSET};
 use piece::Flavour;
 use slow::{Slow, Want};
 
@@ -28,24 +29,23 @@ pub struct Regex {
     name_groups: Vec<Vec<usize>>,
     /// For each group, 0 included, its name.
     group_names: Vec<Option<usize>>,
+    cut: Option<Program>,
     slow: Slow,
 }
 
 /// Where the groups of one match are; reused from text to text.
 #[derive(Debug, Clone, Default)]
 pub struct Slots {
-    /// Start and end of each group, [`Slots::UNSET`] where it took no part.
-    spans: Vec<(u32, u32)>,
+    /// Start and end of each group, [`UNSET`] where it took no part.
+    spans: Vec<Span>,
 }
 
 impl Slots {
-    const UNSET: u32 = u32::MAX;
-
     /// Start and end (bytes) of a group, 0 being the whole match; `None` when the group took no part in it.
     #[inline]
     pub fn get(&self, group: usize) -> Option<(usize, usize)> {
         match self.spans.get(group) {
-            Some(&(start, end)) if start != Self::UNSET && end != Self::UNSET => Some((start as usize, end as usize)),
+            Some(&(start, end)) if start != UNSET && end != UNSET => Some((start as usize, end as usize)),
             _ => None,
         }
     }
@@ -55,7 +55,7 @@ impl Slots {
         self.spans.clear();
         self.spans.extend(found.map(|span| match span {
             Some((start, end)) => (start as u32, end as u32),
-            None => (Self::UNSET, Self::UNSET),
+            None => (UNSET, UNSET),
         }));
     }
 }
@@ -68,18 +68,23 @@ impl Regex {
     pub fn new(pattern: &str) -> Result<Self, RegexError> {
         let source = delim::strip(pattern);
         let translated = dialect::translate(&source)?;
-        let fancy = translated.is_fancy() || !translated.specials().is_empty();
-        if !fancy {
-            let written = translated.write(Flavour::Plain)?;
-            parse(&written.text).map_err(|e| located(&written, &e))?;
-        }
-        let slow = Slow::new(&translated, fancy)?;
-        slow.build()?;
         let group_names: Vec<_> = std::iter::once(None).chain(translated.groups()).collect();
+        let specials = translated.specials();
+        let cut = if translated.is_fancy() {
+            None
+        } else {
+            let written = translated.write(Flavour::Shadow)?;
+            let hir = parse(&written.text).map_err(|e| located(&written, &e))?;
+            Program::new(&hir, &specials, group_names.len())
+        };
+        let slow = Slow::new(&translated, translated.is_fancy() || !specials.is_empty());
+        if cut.is_none() {
+            slow.build(&translated)?;
+        }
         let name_groups = (0..translated.names.len())
             .map(|name| (0..group_names.len()).filter(|&g| group_names.get(g) == Some(&Some(name))).collect())
             .collect();
-        Ok(Self { names: translated.names, name_groups, group_names, slow })
+        Ok(Self { names: translated.names, name_groups, group_names, cut, slow })
     }
 
     /// The names of groups in order of their first appearance, each once.
@@ -111,30 +116,63 @@ impl Regex {
 
     /// Searches `text` for the leftmost match (of several there, the one preferred by the pattern) and says where its
     /// groups are. `text` may be any bytes. Nothing is allocated unless `slots` is too small.
+    #[inline]
     pub fn captures(&self, text: &[u8], slots: &mut Slots) -> bool {
+        if let Some(cut) = &self.cut {
+            slots.spans.resize(self.group_names.len(), (UNSET, UNSET));
+            match cut.search(text, &mut slots.spans) {
+                Found::Hit(..) => return true,
+                Found::Miss if is_utf8(text) => return false,
+                _ => {}
+            }
+        }
         self.slow.search(text, Want::Anywhere, Some(slots))
     }
 
     /// Whether the pattern matches anywhere in `text`.
     pub fn is_match(&self, text: &[u8]) -> bool {
+        // Without captures `regex` needs no backtracking: it is the faster one where it is not clear where to look.
+        if let Some(cut) = self.cut.as_ref().filter(|cut| cut.is_selective() || self.slow.is_fancy()) {
+            match cut.search(text, &mut []) {
+                Found::Hit(..) => return true,
+                Found::Miss if is_utf8(text) => return false,
+                _ => {}
+            }
+        }
         self.slow.search(text, Want::Anywhere, None)
     }
 
     /// The length of the match that begins with the first byte of `text`, if there is one.
     pub fn match_at_start(&self, text: &[u8]) -> Option<usize> {
+        if let Some(cut) = &self.cut {
+            match cut.match_at_start(text) {
+                Found::Hit(_, end) => return Some(end),
+                Found::Miss if is_utf8(text) => return None,
+                _ => {}
+            }
+        }
         let mut slots = Slots::default();
         self.slow.search(text, Want::AtStart, Some(&mut slots)).then(|| slots.get(0).map_or(0, |(_, end)| end))
     }
 
     /// The engine that answers first: `cut`, `regex` or `fancy`.
     pub fn engine(&self) -> &'static str {
-        if self.slow.is_fancy() { "fancy" } else { "regex" }
+        match &self.cut {
+            Some(_) => "cut",
+            None if self.slow.is_fancy() => "fancy",
+            None => "regex",
+        }
     }
 }
 
+/// A lowered pattern takes bytes that are no characters in its stride, but not in every place a pattern could want them.
+fn is_utf8(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok()
+}
+
 /// Parses `regex` syntax.
-fn parse(pattern: &str) -> Result<regex_syntax::hir::Hir, regex_syntax::Error> {
-    regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern)
+fn parse(pattern: &str) -> Result<regex_syntax::hir::Hir, Box<regex_syntax::Error>> {
+    regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern).map_err(Box::new)
 }
 
 /// A complaint of the parser, at its place in the user's pattern.
@@ -147,5 +185,7 @@ fn located(written: &piece::Written, error: &regex_syntax::Error) -> RegexError 
     RegexError::new(written.place(at), message)
 }
 
+#[cfg(test)]
+mod stock;
 #[cfg(test)]
 mod tests;

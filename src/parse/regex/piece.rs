@@ -2,27 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::super::cut::Special;
 use super::error::RegexError;
 use super::escape::Target;
-
-/// What `regex` has no words for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Special {
-    /// `(?>…)` and possessive quantifiers.
-    Atomic,
-    /// `(?=…)`, or `(?!…)` when negative.
-    Ahead {
-        /// Whether the text must not follow.
-        negative: bool,
-    },
-    /// `(?<=…)`, or `(?<!…)` when negative.
-    Behind {
-        /// Whether the text must not stand before.
-        negative: bool,
-    },
-    /// `\Z`, a group without content.
-    SemiEnd,
-}
 
 /// One step of the translation.
 #[derive(Debug, Clone)]
@@ -46,7 +28,6 @@ pub(super) enum Piece {
 pub(super) enum Flavour {
     /// For `regex`; not possible with specials.
     Plain,
-    #[allow(dead_code)]
     /// For lowering: parsed by `regex-syntax`, groups called `g1`… and specials as groups called `s0`….
     Shadow,
     /// For `fancy-regex`.

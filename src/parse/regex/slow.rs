@@ -40,34 +40,33 @@ pub(super) enum Want {
 }
 
 impl Slow {
-    /// Checks the pattern; the engines are built later.
-    pub(super) fn new(translated: &Translated, fancy: bool) -> Result<Self, RegexError> {
-        let written = translated.write(if fancy { Flavour::Fancy } else { Flavour::Plain })?;
-        let slow = Self {
-            pattern: written.text.clone(),
+    /// Keeps the pattern; engines are built when they are needed.
+    pub(super) fn new(translated: &Translated, fancy: bool) -> Self {
+        let flavour = if fancy { Flavour::Fancy } else { Flavour::Plain };
+        Self {
+            pattern: translated.write(flavour).map(|written| written.text).unwrap_or_default(),
             fancy,
             chars: OnceLock::new(),
             bytes: OnceLock::new(),
             chars_at_start: OnceLock::new(),
             bytes_at_start: OnceLock::new(),
-        };
-        if fancy {
-            // What it refuses shows only by building it.
-            let engine = build_fancy(&slow.pattern, fancy_regex::BytesMode::Unicode).map_err(|e| match &e {
-                fancy_regex::Error::ParseError(at, _) => RegexError::new(written.place(*at), one_line(&e.to_string())),
-                _ => RegexError::new(0, one_line(&e.to_string())),
-            })?;
-            _ = slow.chars.set(Some(engine));
         }
-        Ok(slow)
     }
 
-    /// Builds the main engine now: a pattern too big for it is an error, not a pattern that never matches.
-    pub(super) fn build(&self) -> Result<(), RegexError> {
-        match self.chars.get_or_init(|| self.make(true, Want::Anywhere)) {
-            Some(_) => Ok(()),
-            None => Err(RegexError::new(0, "the pattern grows too big when its repetitions are written out")),
-        }
+    /// Builds the main engine now, which shows what is wrong with a pattern.
+    pub(super) fn build(&self, translated: &Translated) -> Result<(), RegexError> {
+        let engine = if self.fancy {
+            let written = translated.write(Flavour::Fancy)?;
+            build_fancy(&self.pattern, fancy_regex::BytesMode::Unicode).map_err(|e| match &e {
+                fancy_regex::Error::ParseError(at, _) => RegexError::new(written.place(*at), one_line(&e.to_string())),
+                _ => RegexError::new(0, one_line(&e.to_string())),
+            })?
+        } else {
+            build_plain(&self.pattern, true)
+                .ok_or_else(|| RegexError::new(0, "the pattern grows too big when its repetitions are written out"))?
+        };
+        _ = self.chars.set(Some(engine));
+        Ok(())
     }
 
     pub(super) fn is_fancy(&self) -> bool {
