@@ -11,7 +11,7 @@ use super::scan::{Scan, backward};
 use super::set::{Beyond, ByteSet};
 
 /// Ways not taken that are remembered at a time; a text that needs more is left to another engine.
-const MAX_FRAMES: usize = 256;
+const MAX_FRAMES: usize = 1024;
 /// What going back costs of the budget, on top of the bytes scanned.
 const STEP: i64 = 4;
 

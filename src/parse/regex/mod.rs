@@ -123,6 +123,7 @@ impl Regex {
             match cut.search(text, &mut slots.spans) {
                 Found::Hit(..) => return true,
                 Found::Miss if is_utf8(text) => return false,
+                Found::GaveUp if self.is_lost(text) => return false,
                 _ => {}
             }
         }
@@ -136,6 +137,7 @@ impl Regex {
             match cut.search(text, &mut []) {
                 Found::Hit(..) => return true,
                 Found::Miss if is_utf8(text) => return false,
+                Found::GaveUp if self.is_lost(text) => return false,
                 _ => {}
             }
         }
@@ -148,11 +150,17 @@ impl Regex {
             match cut.match_at_start(text) {
                 Found::Hit(_, end) => return Some(end),
                 Found::Miss if is_utf8(text) => return None,
+                Found::GaveUp if self.is_lost(text) => return None,
                 _ => {}
             }
         }
         let mut slots = Slots::default();
         self.slow.search(text, Want::AtStart, Some(&mut slots)).then(|| slots.get(0).map_or(0, |(_, end)| end))
+    }
+
+    /// Where lowering gave up and only `fancy-regex` is left, a long text is not worth the try: it goes back as well.
+    fn is_lost(&self, text: &[u8]) -> bool {
+        self.slow.is_fancy() && text.len() > 2_048
     }
 
     /// The engine that answers first: `cut`, `regex` or `fancy`.

@@ -9,6 +9,8 @@ use super::piece::{Flavour, Translated};
 
 /// Steps back `fancy-regex` may take for one text; beyond it the text counts as not matching.
 const BACKTRACK_LIMIT: usize = 20_000;
+/// Longer texts are not given to `fancy-regex`: between two steps back it may read all of the text.
+const FANCY_TEXT_MAX: usize = 32 << 10;
 
 /// One pattern for these engines, in up to four builds.
 #[derive(Debug)]
@@ -75,6 +77,9 @@ impl Slow {
 
     /// Searches `text`; groups go to `slots` when they are wanted.
     pub(super) fn search(&self, text: &[u8], want: Want, slots: Option<&mut Slots>) -> bool {
+        if self.fancy && text.len() > FANCY_TEXT_MAX {
+            return false;
+        }
         let valid = std::str::from_utf8(text).ok();
         let cell = match (valid.is_some(), want) {
             (true, Want::Anywhere) => &self.chars,
