@@ -6,6 +6,7 @@
 pub mod check;
 pub mod common;
 pub mod env;
+pub mod formats;
 pub mod include;
 pub mod ini;
 pub mod load;

@@ -1,7 +1,12 @@
 //! Outputs: where records go. One file per plugin, one line in [`PLUGINS`].
 
+pub mod counter;
 #[cfg(feature = "es")]
 pub mod es;
+pub mod null;
+pub mod stdout;
+#[cfg(test)]
+mod testing;
 
 use crate::conf::PluginInfo;
 use crate::error::Error;
@@ -88,8 +93,11 @@ pub struct OutputPlugin {
 
 /// Every output, by name.
 pub static PLUGINS: &[&OutputPlugin] = &[
+    &counter::PLUGIN,
     #[cfg(feature = "es")]
     &es::ES,
     #[cfg(feature = "es")]
     &es::OPENSEARCH,
+    &null::PLUGIN,
+    &stdout::PLUGIN,
 ];

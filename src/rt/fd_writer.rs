@@ -3,23 +3,25 @@
 //! `O_NONBLOCK` belongs to the open file description, so setting it on an inherited stdout would set it for the shell
 //! as well. Pipes and terminals are therefore opened anew through `/proc/self/fd`; where that is refused, each write is
 //! preceded by poll(2) and kept so small that a writable pipe takes it whole. Sockets have a flag per call. What the
-//! reactor cannot watch (regular files, `/dev/null`) never waits long and is written in bounded steps.
+//! reactor cannot watch (regular files, `/dev/null`) never waits long and is written in bounded steps; what a full disk
+//! left of a record in a file is taken back.
 
 use super::{LocalFuture, Notify, Source, Task, spawn, yield_now};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::rc::{Rc, Weak};
 
 /// Up to this many bytes a pipe takes all or nothing, and not at all mixed with another process's (`PIPE_BUF`, pipe(7)).
 const PIECE: usize = 4096;
 /// The step for what cannot be watched.
-const STEP: usize = 64 * 1024;
+const STEP: usize = 256 * 1024;
 /// Other tasks get their turn after this many bytes.
 const TURN: usize = 256 * 1024;
 
@@ -42,6 +44,7 @@ enum Way {
 pub struct FdWriter {
     fd: Rc<OwnedFd>,
     way: Way,
+    regular: bool,
     source: Option<Source<Rc<OwnedFd>>>,
     busy: Cell<bool>,
     free: Notify,
@@ -84,44 +87,97 @@ impl FdWriter {
     /// # Errors
     /// When `fd` is closed or descriptors have run out.
     pub fn new(fd: BorrowedFd<'_>) -> Result<Self> {
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode as _);
+        let kind = kind(fd)?;
         let (fd, way) = match (kind, reopen(fd)) {
             (FileType::Socket, _) => (fd.try_clone_to_owned()?, Way::Socket),
             (FileType::Fifo | FileType::CharacterDevice, Ok(own)) => (own, Way::Own),
             (FileType::Fifo | FileType::CharacterDevice, Err(_)) => (fd.try_clone_to_owned()?, Way::Polled),
             _ => (fd.try_clone_to_owned()?, Way::Direct),
         };
-        Ok(Self::with(fd, way))
+        Ok(Self::with(fd, kind, way))
     }
 
-    fn with(fd: OwnedFd, way: Way) -> Self {
+    /// Opens `path` for appending; makes the file when there is none.
+    ///
+    /// # Errors
+    /// What open(2) answers; `NotConnected` for a named pipe that nobody reads.
+    pub fn append(path: &Path) -> Result<Self> {
+        let flags =
+            OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let fd = match rustix::fs::open(path, flags, Mode::from_raw_mode(0o666)) {
+            Err(Errno::NXIO) => return Err(Error::new(ErrorKind::NotConnected, "nobody reads this pipe")),
+            opened => opened?,
+        };
+        let kind = kind(fd.as_fd())?;
+        let way = if kind == FileType::RegularFile { Way::Direct } else { Way::Own };
+        Ok(Self::with(fd, kind, way))
+    }
+
+    fn with(fd: OwnedFd, kind: FileType, way: Way) -> Self {
         let fd = Rc::new(fd);
         let source = if way == Way::Direct { None } else { Source::new(fd.clone()).ok() };
         let way = if source.is_some() { way } else { Way::Direct };
-        let queue = RefCell::default();
-        Self { fd, way, source, busy: Cell::new(false), free: Notify::default(), queue }
+        let (regular, queue) = (kind == FileType::RegularFile, RefCell::default());
+        Self { fd, way, regular, source, busy: Cell::new(false), free: Notify::default(), queue }
     }
 
-    /// Writes all of `bytes`, waiting where the reader is slow; `written` says how far it came, also after an error.
+    /// The descriptor, to ask for its state.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Writes all of `bytes`, waiting where the reader is slow. `written` says how far it came, also after an error; a
+    /// file that could not take everything is cut back to where it was, if nobody else appended meanwhile.
     ///
     /// # Errors
     /// `BrokenPipe` when the reader is gone, `StorageFull` when the disk is, and whatever else write(2) answers.
     pub async fn write_all(&self, bytes: &[u8], written: &mut usize) -> Result<()> {
         let _turn = self.turn().await;
+        let (before, start) = (self.end(), *written);
+        let done = self.write_turn(bytes, written).await;
+        if let (Err(_), Some(before)) = (&done, before)
+            && *written > start
+            && self.cut_back(before, (*written - start) as u64)
+        {
+            *written = start;
+        }
+        done
+    }
+
+    async fn write_turn(&self, bytes: &[u8], written: &mut usize) -> Result<()> {
         let mut since = 0;
         while let Some(rest) = bytes.get(*written..).filter(|r| !r.is_empty()) {
             let n = match &self.source {
                 Some(source) => source.write(|_| self.attempt(rest)).await?,
-                None => self.attempt(rest)?,
+                None => match self.attempt(rest) {
+                    Err(e) if e.kind() == ErrorKind::Interrupted => 0,
+                    done => done?,
+                },
             };
             *written += n;
             since += n;
-            if since >= TURN || (self.way == Way::Direct && since >= STEP) {
+            if since >= TURN {
                 since = 0;
                 yield_now().await;
             }
         }
         Ok(())
+    }
+
+    /// Where the next byte goes, when that is the end of a regular file.
+    fn end(&self) -> Option<u64> {
+        if !self.regular {
+            return None;
+        }
+        let size = rustix::fs::fstat(&self.fd).ok()?.st_size as u64;
+        let appends = rustix::fs::fcntl_getfl(&self.fd).ok()?.contains(OFlags::APPEND);
+        (appends || rustix::fs::tell(&self.fd).ok()? == size).then_some(size)
+    }
+
+    fn cut_back(&self, before: u64, wrote: u64) -> bool {
+        self.end() == Some(before + wrote)
+            && rustix::fs::ftruncate(&self.fd, before).is_ok()
+            && rustix::fs::seek(&self.fd, SeekFrom::Start(before)).is_ok()
     }
 
     /// Writes from code that cannot wait: what does not go out at once is queued and follows in the background.
@@ -236,6 +292,10 @@ impl Drop for Turn<'_> {
     }
 }
 
+fn kind(fd: BorrowedFd<'_>) -> Result<FileType> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode as _))
+}
+
 /// A second, non-blocking description of the pipe or terminal behind `fd`.
 fn reopen(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
@@ -262,163 +322,4 @@ fn piece(bytes: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rt::{run, sleep, timeout};
-    use std::fs::File;
-    use std::io::Read;
-    use std::os::unix::net::UnixStream;
-    use std::time::Duration;
-
-    fn lines(n: usize) -> Vec<u8> {
-        (0..n).flat_map(|i| format!("line {i} of many\n").into_bytes()).collect()
-    }
-
-    /// Everything arrives although the reader is slow, a timer still fires meanwhile, and flags stay untouched.
-    fn check(read: OwnedFd, write: OwnedFd, way: Way) {
-        let sent = lines(40_000);
-        let want = sent.clone();
-        let reader = std::thread::spawn(move || {
-            let (mut got, mut buf, mut file) = (Vec::new(), [0; 8192], File::from(read));
-            std::thread::sleep(Duration::from_millis(30));
-            while let Ok(n @ 1..) = file.read(&mut buf) {
-                got.extend_from_slice(&buf[..n]);
-            }
-            got
-        });
-        let before = rustix::fs::fcntl_getfl(&write).unwrap();
-        run(async {
-            let w = match way {
-                Way::Polled => FdWriter::with(write.try_clone().unwrap(), way),
-                _ => FdWriter::new(write.as_fd()).unwrap(),
-            };
-            assert_eq!(w.way, way);
-            let ticks = Rc::new(Cell::new(0));
-            let t = ticks.clone();
-            let _ticker = spawn(async move {
-                loop {
-                    sleep(Duration::from_millis(2)).await;
-                    t.set(t.get() + 1);
-                }
-            });
-            let mut written = 0;
-            w.write_all(&sent, &mut written).await.unwrap();
-            assert_eq!(written, sent.len());
-            assert!(ticks.get() >= 5, "{way:?}: the event thread was blocked ({} ticks)", ticks.get());
-        })
-        .unwrap();
-        assert_eq!(rustix::fs::fcntl_getfl(&write).unwrap(), before);
-        drop(write);
-        assert!(reader.join().unwrap() == want, "{way:?}: other bytes arrived");
-    }
-
-    #[test]
-    fn pipes_and_sockets_wait_without_blocking() {
-        for way in [Way::Own, Way::Polled] {
-            let (r, w) = rustix::pipe::pipe().unwrap();
-            check(r, w, way);
-        }
-        let (r, w) = UnixStream::pair().unwrap();
-        check(r.into(), w.into(), Way::Socket);
-    }
-
-    #[test]
-    fn a_reader_that_went_away_and_a_full_disk_are_told_apart() {
-        let fails = |fd: OwnedFd| {
-            run(async move {
-                let mut written = 0;
-                let w = FdWriter::new(fd.as_fd()).unwrap();
-                w.write_all(b"x\n", &mut written).await.unwrap_err().kind()
-            })
-            .unwrap()
-        };
-        let (r, w) = rustix::pipe::pipe().unwrap();
-        drop(r);
-        assert_eq!(fails(w), ErrorKind::BrokenPipe);
-        let (r, w) = UnixStream::pair().unwrap();
-        drop(r);
-        assert_eq!(fails(w.into()), ErrorKind::BrokenPipe);
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        assert_eq!(fails(full.into()), ErrorKind::StorageFull);
-    }
-
-    #[test]
-    fn a_reader_that_leaves_while_we_wait_ends_the_wait() {
-        let (r, w) = rustix::pipe::pipe().unwrap();
-        let kind = run(async move {
-            let w = Rc::new(FdWriter::new(w.as_fd()).unwrap());
-            let writing = spawn(async move {
-                let mut written = 0;
-                w.write_all(&lines(20_000), &mut written).await.unwrap_err().kind()
-            });
-            sleep(Duration::from_millis(20)).await;
-            drop(r);
-            timeout(Duration::from_secs(5), writing).await
-        })
-        .unwrap();
-        assert_eq!(kind, Some(ErrorKind::BrokenPipe));
-    }
-
-    #[test]
-    fn two_writers_do_not_mix_their_records() {
-        let (r, w) = rustix::pipe::pipe().unwrap();
-        let reader = std::thread::spawn(move || {
-            let mut got = String::new();
-            File::from(r).read_to_string(&mut got).unwrap();
-            got
-        });
-        run(async move {
-            let w = Rc::new(FdWriter::new(w.as_fd()).unwrap());
-            let write = |c: char| {
-                let w = w.clone();
-                spawn(async move {
-                    let long = c.to_string().repeat(200_000) + "\n";
-                    w.write_all(long.as_bytes(), &mut 0).await.unwrap();
-                })
-            };
-            let (a, b) = (write('a'), write('b'));
-            a.await;
-            b.await;
-        })
-        .unwrap();
-        let got = reader.join().unwrap();
-        assert_eq!(got.lines().count(), 2);
-        assert!(got.lines().all(|l| l.len() == 200_000 && l.bytes().all(|b| b == l.as_bytes()[0])));
-    }
-
-    #[test]
-    fn posting_is_bounded_and_in_order() {
-        let (r, w) = rustix::pipe::pipe().unwrap();
-        run(async move {
-            let inherited = w;
-            let w = Rc::new(FdWriter::new(inherited.as_fd()).unwrap());
-            drop(inherited);
-            let mut sent = Vec::new();
-            let block = lines(1000);
-            // A pipe holds 64 KiB; then 100 kB may wait.
-            while w.post(&block, 100_000) {
-                sent.extend_from_slice(&block);
-            }
-            assert!((100_000..300_000).contains(&sent.len()), "{}", sent.len());
-            let reader = std::thread::spawn(move || {
-                let mut got = Vec::new();
-                File::from(r).read_to_end(&mut got).unwrap();
-                got
-            });
-            timeout(Duration::from_secs(5), w.settle()).await.expect("written");
-            assert!(w.post(b"end\n", 100_000));
-            drop(w);
-            sent.extend_from_slice(b"end\n");
-            assert!(reader.join().unwrap() == sent);
-        })
-        .unwrap();
-    }
-
-    #[test]
-    fn pieces_end_with_a_line_where_one_fits() {
-        assert_eq!(piece(b"a\nb"), b"a\nb");
-        let long = [vec![b'x'; 4000], b"\n".to_vec(), vec![b'y'; 4000]].concat();
-        assert_eq!(piece(&long).len(), 4001);
-        assert_eq!(piece(&[b'z'; 5000]).len(), 4096);
-    }
-}
+mod tests;
