@@ -12,6 +12,8 @@ pub mod rewrite_tag;
 pub mod sysinfo;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod throttle;
 pub mod type_converter;
 mod words;
