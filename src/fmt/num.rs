@@ -3,6 +3,7 @@
 //! Nothing allocates but the growth of `out`. Digits are exact: rounded half to even from the binary value, as C's
 //! printf does.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -102,27 +103,42 @@ fn fraction_parts(value: f64, out: &mut Vec<u8>) -> Option<(u128, u32)> {
     Some((u128::from(mantissa), 1075 - exponent))
 }
 
-/// `mantissa / 2^shift` as a whole number and `places` decimals, rounded half to even.
+/// `mantissa / 2^shift` as a whole number and `places` (at most 19) decimals, rounded half to even.
 ///
-/// The mantissa is below 2⁵³, so the product fits 128 bits up to 20 places when `shift` is at most 116.
+/// The mantissa is below 2⁵³ and the shift at most 116, so 128 bits hold every product; 64 do for times of day and the
+/// like, and are quicker.
 fn split(mantissa: u128, shift: u32, places: u32) -> (u64, u64) {
-    let mask = (1u128 << shift) - 1;
+    let scale = POWERS_OF_TEN.get(places as usize).copied().unwrap_or(1);
     let mut whole = (mantissa >> shift) as u64;
-    let scale = 10u128.pow(places);
-    let product = (mantissa & mask) * scale;
-    let mut decimals = product >> shift;
-    let rest = (product & mask) << 1;
-    let one = mask + 1;
+    let (mut decimals, rest) = if shift <= 32 && places <= 9 {
+        let product = (mantissa as u64 & ((1 << shift) - 1)) * scale;
+        let rest = product & ((1 << shift) - 1);
+        (product >> shift, (rest << 1).cmp(&(1 << shift)))
+    } else {
+        let product = (mantissa & ((1 << shift) - 1)) * u128::from(scale);
+        let rest = product & ((1 << shift) - 1);
+        ((product >> shift) as u64, (rest << 1).cmp(&(1 << shift)))
+    };
     let odd = if places == 0 { whole & 1 == 1 } else { decimals & 1 == 1 };
-    if rest > one || (rest == one && odd) {
+    if rest == Ordering::Greater || (rest == Ordering::Equal && odd) {
         decimals += 1;
         if decimals == scale {
             decimals = 0;
             whole += 1;
         }
     }
-    (whole, decimals as u64)
+    (whole, decimals)
 }
+
+const POWERS_OF_TEN: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut n = 1;
+    while n < 20 {
+        powers[n] = powers[n - 1] * 10;
+        n += 1;
+    }
+    powers
+};
 
 /// `%.16g` of zero, of numbers far from 1 and of what is no number, by way of the standard library's exact digits.
 fn write_g16_wide(value: f64, out: &mut Vec<u8>) {
