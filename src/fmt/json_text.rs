@@ -12,6 +12,7 @@ pub enum Escape {
 }
 
 /// The escape whose `\` is at `at`.
+#[inline]
 pub fn escape(text: &[u8], at: usize) -> Escape {
     match text.get(at + 1) {
         Some(b'n' | b't' | b'r' | b'b' | b'f' | b'"' | b'\\') => Escape::Canonical,
@@ -26,6 +27,7 @@ pub fn escape(text: &[u8], at: usize) -> Escape {
 
 /// Appends what checked JSON source text means. A surrogate without its partner becomes U+FFFD.
 pub fn decode(raw: &[u8], out: &mut Vec<u8>) {
+    out.reserve(raw.len());
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         let (before, from) = rest.split_at(at);
@@ -45,6 +47,17 @@ pub fn decode(raw: &[u8], out: &mut Vec<u8>) {
         rest = from.get(used..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
+}
+
+/// The number of escapes in text whose escapes are all canonical: each is two bytes for one.
+pub fn count_canonical(raw: &[u8]) -> usize {
+    let mut escapes = 0;
+    let mut at = 0;
+    while let Some(n) = memchr::memchr(b'\\', raw.get(at..).unwrap_or_default()) {
+        escapes += 1;
+        at += n + 2;
+    }
+    escapes
 }
 
 fn short(b: u8) -> u8 {

@@ -264,6 +264,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    #[inline]
     fn head(&self, at: usize) -> Result<(Head, usize), Stop> {
         head(self.bytes, at).map_err(Stop::Wrong)?.ok_or(Stop::End)
     }
@@ -363,7 +364,7 @@ impl Pass<'_> {
     }
 
     fn named(&mut self, name: &[u8]) -> Key {
-        self.keys.look_up(name).unwrap_or_else(|| {
+        self.keys.name(name).unwrap_or_else(|| {
             let at = self.end + self.names.len() as u32;
             self.names.extend_from_slice(&(name.len() as u32).to_le_bytes());
             self.names.extend_from_slice(name);

@@ -1,6 +1,6 @@
 //! The msgpack writer: values in their smallest encodings, and records as Fluent Bit's events.
 
-use super::json_text::decode;
+use super::json_text::{count_canonical, decode};
 use crate::event::{Cells, Record, Text, Value, View};
 use crate::time::Time;
 
@@ -123,14 +123,7 @@ fn write_text(text: Text<'_>, out: &mut Vec<u8>) {
     if !text.is_escaped() {
         return write_str(raw, out);
     }
-    // Every canonical escape is two bytes for one.
-    let mut escapes = 0;
-    let mut at = 0;
-    while let Some(n) = memchr::memchr(b'\\', raw.get(at..).unwrap_or_default()) {
-        escapes += 1;
-        at += n + 2;
-    }
-    write_str_head(raw.len().saturating_sub(escapes), out);
+    write_str_head(raw.len().saturating_sub(count_canonical(raw)), out);
     decode(raw, out);
 }
 
