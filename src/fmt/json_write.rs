@@ -7,7 +7,7 @@
 //! lost and none of its neighbours changes: unless a text holds U+E080 to U+E0FF itself, it can be restored.
 
 use super::num;
-use super::scan::{non_ascii, unclean};
+use super::scan::{copy_clean, non_ascii, unclean};
 use crate::event::{Cells, Key, Text, Value};
 
 /// How JSON is written.
@@ -103,10 +103,13 @@ pub fn write_text(text: Text<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
 }
 
 /// Appends bytes as a JSON string, in quotes.
+#[inline]
 pub fn write_str(bytes: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
-    out.reserve(bytes.len() + 2);
+    out.reserve(bytes.len() + 10);
     out.push(b'"');
-    write_inner(bytes, opts, out);
+    if bytes.len() > 32 || !copy_clean(bytes, out) {
+        write_inner(bytes, opts, out);
+    }
     out.push(b'"');
 }
 

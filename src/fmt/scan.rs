@@ -12,14 +12,22 @@ pub fn word(text: &[u8], at: usize) -> u64 {
     }
 }
 
-#[inline(never)]
+/// [`word`] where fewer than eight bytes are left: by overlapping reads, for most fields of a log are short.
+#[inline]
 fn last_word(text: &[u8], at: usize) -> u64 {
     let rest = text.get(at..).unwrap_or_default();
-    let mut bytes = [0; 8];
-    for (to, from) in bytes.iter_mut().zip(rest) {
-        *to = *from;
+    let n = rest.len() as u32;
+    if n == 0 {
+        return 0;
     }
-    u64::from_le_bytes(bytes)
+    if let Some(&last) = text.last_chunk() {
+        return u64::from_le_bytes(last) >> (8 * (8 - n.min(8)));
+    }
+    if let (Some(&first), Some(&last)) = (rest.first_chunk(), rest.last_chunk()) {
+        return u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << (8 * (n - 4));
+    }
+    let byte = |i: usize| rest.get(i).map_or(0, |&b| u64::from(b) << (8 * i));
+    byte(0) | byte(1) | byte(2)
 }
 
 /// High bits at the bytes of `w` that are `"`, `\` or below 0x20. Exact up to and including the lowest one set.
@@ -86,6 +94,26 @@ pub fn unclean(text: &[u8], from: usize) -> usize {
     stop_at(text, from, clean_lanes, |w| specials(w) | (w & HIGH))
 }
 
+/// Appends `text` when none of it has to be escaped and all is ASCII; else appends nothing and says so. For short
+/// texts: looking and copying are one pass over words.
+#[inline]
+pub fn copy_clean(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let mut found = 0;
+    let mut at = 0;
+    while at < text.len() {
+        let w = word(text, at);
+        // The zeros behind the text's end must not count as control characters.
+        let left = text.len() - at;
+        let filled = if left < 8 { w | (ONES * 0x20) << (8 * left) } else { w };
+        found |= specials(filled) | (filled & HIGH);
+        out.extend_from_slice(&w.to_le_bytes());
+        at += 8;
+    }
+    out.truncate(if found == 0 { start + text.len() } else { start });
+    found == 0
+}
+
 /// The first byte at or behind `from` that is not ASCII; the text's length when there is none.
 #[inline]
 pub fn non_ascii(text: &[u8], from: usize) -> usize {
@@ -138,6 +166,10 @@ mod tests {
                     assert_eq!(unclean(&text, 0), if special || b >= 0x80 { at } else { len });
                     assert_eq!(non_ascii(&text, 0), if b >= 0x80 { at } else { len });
                     assert_eq!(non_ascii(&text, at + 1), len);
+                    let mut out = b"<".to_vec();
+                    let clean = !special && b < 0x80;
+                    assert_eq!(copy_clean(&text, &mut out), clean, "{b:#x} at {at} of {len}");
+                    assert_eq!(out, if clean { [b"<", &text[..]].concat() } else { b"<".to_vec() });
                 }
                 text[at] = b'a';
             }
