@@ -22,7 +22,7 @@ impl JsonFrame {
     pub fn may_be_whole(&mut self, text: &[u8]) -> bool {
         while let Some(&b) = text.get(self.seen) {
             if self.in_string {
-                let (stop, _) = string_stop(text, self.seen);
+                let (stop, _) = string_stop::<true>(text, self.seen);
                 self.seen = stop;
                 match text.get(stop) {
                     Some(b'"') => {

@@ -341,10 +341,11 @@ impl Pass<'_> {
 
     /// What the string that begins at `at` holds, its escapes checked, and the offset behind its closing quote.
     #[inline]
-    fn string_end(&mut self, mut at: usize) -> Result<(Found, usize), Failed> {
+    fn string_end(&mut self, start: usize) -> Result<(Found, usize), Failed> {
         let mut found = Found { escaped: false, canonical: true, control: false, clean: true };
+        let (mut stop, mut clean) = string_stop::<true>(self.text, start);
         loop {
-            let (stop, clean) = string_stop(self.text, at);
+            let at;
             found.clean &= clean;
             match self.byte(stop) {
                 Some(b'"') => return Ok((found, stop + 1)),
@@ -365,6 +366,8 @@ impl Pass<'_> {
                 }
                 None => return Err(self.fail(stop, JsonErrorKind::End)),
             }
+            // Text with one escape has more of them, a few words apart.
+            (stop, clean) = string_stop::<false>(self.text, at);
         }
     }
 

@@ -52,9 +52,9 @@ fn lowest(marks: u64) -> usize {
 }
 
 /// The first `"`, `\` or control character at or behind `from` (the text's length when there is none), and whether
-/// every byte before it is at most 0x7e.
+/// every byte before it is at most 0x7e. `LONG` when it may well be hundreds of bytes away.
 #[inline]
-pub fn string_stop(text: &[u8], from: usize) -> (usize, bool) {
+pub fn string_stop<const LONG: bool>(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     let mut odd = 0;
     loop {
@@ -71,7 +71,9 @@ pub fn string_stop(text: &[u8], from: usize) -> (usize, bool) {
             odd |= unprintable(w);
             at += 8;
         }
-        at = clean_lanes(text, at);
+        if LONG {
+            at = clean_lanes(text, at);
+        }
     }
 }
 
@@ -155,14 +157,15 @@ mod tests {
     fn every_byte_at_every_place() {
         for len in (0..20).chain([31, 32, 33, 40, 63, 64, 65, 100]) {
             let mut text = vec![b'a'; len];
-            assert_eq!(string_stop(&text, 0), (len, true));
+            assert_eq!(string_stop::<true>(&text, 0), (len, true));
             assert_eq!((unclean(&text, 0), non_ascii(&text, 0)), (len, len));
             for at in 0..len {
                 for b in (0..=255u8).step_by(if len < 12 { 1 } else { 7 }).chain(*b"\"\\\x1f\x20\x7e\x7f\x80\xff") {
                     text[at] = b;
                     let special = b == b'"' || b == b'\\' || b < 0x20;
                     let stop = if special { (at, true) } else { (len, b < 0x7f) };
-                    assert_eq!(string_stop(&text, 0), stop, "{b:#x} at {at} of {len}");
+                    assert_eq!(string_stop::<true>(&text, 0), stop, "{b:#x} at {at} of {len}");
+                    assert_eq!(string_stop::<false>(&text, 0), stop, "{b:#x} at {at} of {len}");
                     assert_eq!(unclean(&text, 0), if special || b >= 0x80 { at } else { len });
                     assert_eq!(non_ascii(&text, 0), if b >= 0x80 { at } else { len });
                     assert_eq!(non_ascii(&text, at + 1), len);
@@ -186,7 +189,7 @@ mod tests {
                     let text = [b'x', a, b, c, b'y', a, c, b, b'z', c];
                     let special = |b: &u8| *b == b'"' || *b == b'\\' || *b < 0x20;
                     let at = text.iter().position(special).unwrap_or(text.len());
-                    assert_eq!(string_stop(&text, 0), (at, text[..at].iter().all(|b| *b < 0x7f)), "{text:x?}");
+                    assert_eq!(string_stop::<true>(&text, 0), (at, text[..at].iter().all(|b| *b < 0x7f)), "{text:x?}");
                     let at = text.iter().position(|b| special(b) || *b >= 0x80).unwrap_or(text.len());
                     assert_eq!(unclean(&text, 0), at, "{text:x?}");
                 }
