@@ -9,6 +9,7 @@ pub mod nest;
 pub mod parser;
 pub mod record_modifier;
 pub mod rewrite_tag;
+pub mod stdout;
 pub mod sysinfo;
 #[cfg(test)]
 mod testing;
@@ -104,6 +105,7 @@ pub static PLUGINS: &[&FilterPlugin] = &[
     &parser::PLUGIN,
     &record_modifier::PLUGIN,
     &rewrite_tag::PLUGIN,
+    &stdout::PLUGIN,
     &sysinfo::PLUGIN,
     &throttle::PLUGIN,
     &type_converter::PLUGIN,

@@ -79,7 +79,8 @@ fn every_plugin_is_in_the_table_once_and_tried_here() {
     let names: Vec<_> = PLUGINS.iter().map(|p| p.info.name).collect();
     assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
     for name in names {
-        assert!(CONFS.iter().any(|c| c.0 == name), "{name} has no configuration here");
+        // That one would write into the tests' own output.
+        assert!(name == "stdout" || CONFS.iter().any(|c| c.0 == name), "{name} has no configuration here");
     }
 }
 
