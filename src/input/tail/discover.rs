@@ -1,10 +1,10 @@
 //! Discovery: which files there are, which are new, and where reading each of them begins.
 
-use super::file::{File, FileId, Place, open, size_of};
+use super::file::{File, FileId, Place, size_of};
 use super::files::Slot;
 use super::ledger::Ledger;
-use super::rows::{Row, sibling};
 use super::state::{Aside, Grave, Scan, State};
+use crate::event::Tag;
 use crate::rt::yield_now;
 use rustix::fs::{FileType, Stat};
 use std::io;
@@ -16,8 +16,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Paths looked at before other tasks have their turn.
 const AT_ONCE: usize = 128;
-/// Files closed at a time when descriptors are short.
-const PARK: usize = 32;
 /// The longest unfinished line that reading from the end goes back for, in bytes.
 const LAST_LINE: usize = 4096;
 
@@ -145,6 +143,7 @@ impl State {
             return self.found_again(slot, path);
         }
         let Some(begin) = self.beginning(path, id, stat) else { return };
+        let Some(tag) = self.tag_of(path, id) else { return };
         let Some(fd) = self.open_as(path, id) else { return };
         let size = size_of(stat);
         let path: Rc<Path> = path.into();
@@ -166,36 +165,27 @@ impl State {
                 (self.ledger(id, &path, row.map(|r| r.id), offset), offset)
             }
         };
-        self.follow(path.clone(), path, id, fd, offset, ledger, None);
+        self.follow(path.clone(), path, tag, id, fd, offset, ledger, None);
     }
 
     /// Begins to follow an open file.
     #[allow(clippy::too_many_arguments)]
-    fn follow(
+    pub fn follow(
         &self,
         path: Rc<Path>,
         name: Rc<Path>,
+        tag: Tag,
         id: FileId,
         fd: OwnedFd,
         offset: u64,
         ledger: Option<Rc<Ledger>>,
         away: Option<Instant>,
     ) {
-        let Some(tag) = self.tags.tag(&path) else {
-            self.set_aside(id, 0, true);
-            self.say(
-                Grave::Error,
-                format_args!(
-                    "Tag_Regex does not match '{}': the file is not read. Correct Tag_Regex or exclude it",
-                    path.display()
-                ),
-            );
-            return;
-        };
         let awaited = self.conf.exit_on_eof && !self.started.get();
         if let Some(ledger) = &ledger {
-            // Writes the row of a new file, and the new name of a known one.
-            ledger.rename(&name, away.is_some());
+            // Writes the row of a new file, and the new name of a known one. A rotated file is remembered under the name
+            // that it had: from there a restart finds it wherever it went.
+            ledger.rename(&path, away.is_some());
         }
         log::debug!("[{}] following '{}' (inode {}) from offset {offset}", self.cx.label(), name.display(), id.ino);
         let file = File {
@@ -207,6 +197,7 @@ impl State {
             watch: None,
             offset,
             place: Place::Start,
+            anchored: false,
             unfinished: 0,
             grown: Instant::now(),
             away,
@@ -227,6 +218,22 @@ impl State {
         }
         self.plan.notify();
         self.queue(slot);
+    }
+
+    /// The tag of a file, which is not read without one.
+    pub fn tag_of(&self, path: &Path, id: FileId) -> Option<Tag> {
+        let tag = self.tags.tag(path);
+        if tag.is_none() {
+            self.set_aside(id, 0, true);
+            self.say(
+                Grave::Error,
+                format_args!(
+                    "Tag_Regex does not match '{}': the file is not read. Correct Tag_Regex or exclude it",
+                    path.display()
+                ),
+            );
+        }
+        tag
     }
 
     /// A known file under another name: it was renamed to one that matches, or has two.
@@ -261,15 +268,13 @@ impl State {
                 && file.away.is_some()
             {
                 file.name = at.into();
-                if let Some(ledger) = &file.ledger {
-                    ledger.rename(&file.name, true);
-                }
             }
             return;
         }
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || is_compressed(at) {
             return;
         }
+        let Some(tag) = self.tag_of(live, id) else { return };
         let Some(fd) = self.open_as(at, id) else { return };
         log::debug!(
             "[{}] '{}' was rotated from '{}' before it was seen",
@@ -277,76 +282,9 @@ impl State {
             at.display(),
             live.display()
         );
-        let at: Rc<Path> = at.into();
-        let ledger = self.ledger(id, &at, None, 0);
-        self.follow(live.into(), at, id, fd, 0, ledger, Some(Instant::now()));
-    }
-
-    /// Rows of files that are not under their names any more: those rotated meanwhile are read to their end, the rest
-    /// is forgotten.
-    pub fn settle_rows(&self) -> Vec<i64> {
-        let astray = self.rows.borrow_mut().take_astray(|path| self.patterns.matches(path));
-        let mut stale = Vec::new();
-        for row in astray {
-            if !self.resume_rotated(&row) {
-                log::info!("[{}] '{}' (inode {}) is gone: forgotten", self.cx.label(), row.path().display(), row.inode);
-                stale.push(row.id);
-            }
-        }
-        stale
-    }
-
-    fn resume_rotated(&self, row: &Row) -> bool {
-        let live = row.path();
-        let Some(at) = sibling(live, row.inode) else { return false };
-        let Ok(stat) = rustix::fs::stat(&at) else { return false };
-        let id = FileId::of(&stat);
-        let size = size_of(&stat);
-        if self.files.borrow().with_id(id).is_some() || size <= row.offset {
-            return false;
-        }
-        let Some(fd) = self.open_as(&at, id) else { return false };
-        if !marker_holds(row, fd.as_fd()) {
-            return false;
-        }
-        log::info!(
-            "[{}] '{}' was rotated to '{}': reading the {} bytes left of it",
-            self.cx.label(),
-            live.display(),
-            at.display(),
-            size - row.offset
-        );
-        let at: Rc<Path> = at.into();
-        let ledger = self.ledger(id, &at, Some(row.id), row.offset);
-        self.follow(live.into(), at, id, fd, row.offset, ledger, Some(Instant::now()));
-        true
-    }
-
-    /// Where to go on in a remembered file.
-    fn resume(&self, row: &Row, path: &Path, fd: impl AsFd, size: u64) -> u64 {
-        if row.offset > size {
-            self.say(
-                Grave::Warn,
-                format_args!(
-                    "'{}' has {size} bytes, but {} were delivered of it: it was truncated or is another file; reading it from its head",
-                    path.display(),
-                    row.offset
-                ),
-            );
-            return 0;
-        }
-        if !marker_holds(row, fd) {
-            self.say(
-                Grave::Warn,
-                format_args!(
-                    "'{}' is not what was read of inode {} before: reading it from its head",
-                    path.display(),
-                    row.inode
-                ),
-            );
-            return 0;
-        }
-        row.offset
+        let live: Rc<Path> = live.into();
+        let ledger = self.ledger(id, &live, None, 0);
+        self.follow(live, at.into(), tag, id, fd, 0, ledger, Some(Instant::now()));
     }
 
     /// Where reading a new file begins; `None` when it is not to be read.
@@ -395,83 +333,6 @@ impl State {
         let written = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
         !limit.is_zero() && SystemTime::now().duration_since(written).is_ok_and(|age| age > limit)
     }
-
-    /// Opens what is at `path`, if it still is the file `id`. Other files are closed for the while when descriptors are
-    /// short.
-    pub fn open_as(&self, path: &Path, id: FileId) -> Option<OwnedFd> {
-        if self.files.borrow().open() >= self.budget {
-            self.park();
-        }
-        let mut opened = open(path);
-        if opened.as_ref().is_err_and(out_of_descriptors) && self.park() > 0 {
-            opened = open(path);
-        }
-        match opened {
-            // Renamed between look and open: the next look finds it.
-            Ok(fd) => rustix::fs::fstat(&fd).is_ok_and(|s| FileId::of(&s) == id).then_some(fd),
-            Err(e) => {
-                self.cannot_open(path, &e);
-                None
-            }
-        }
-    }
-
-    /// Closes some quiet files for the while; they are opened again when they have news. Answers how many.
-    fn park(&self) -> usize {
-        let parked = self.files.borrow_mut().park(PARK);
-        if parked > 0 && !self.parking.replace(true) {
-            self.say(
-                Grave::Warn,
-                format_args!(
-                    "more files than descriptors ({}): quiet ones are closed and opened again in turn. \
-                     Raise the limit: ulimit -n (LimitNOFILE=)",
-                    self.budget
-                ),
-            );
-        }
-        parked
-    }
-
-    /// Opens a file that was closed for want of descriptors.
-    pub fn unpark(&self, slot: Slot) {
-        let parked = self.files.borrow().get(slot).filter(|f| f.fd.is_none()).map(|f| (f.name.clone(), f.id, f.away));
-        let Some((name, id, away)) = parked else { return };
-        let there = rustix::fs::stat(&*name).is_ok_and(|s| FileId::of(&s) == id);
-        let fd =
-            if there { self.open_as(&name, id) } else { sibling(&name, id.ino).and_then(|at| self.open_as(&at, id)) };
-        if fd.is_none() && away.is_some() {
-            self.cx.lost(
-                0,
-                &format!(
-                    "'{}' went while it was closed for want of descriptors: what was not read of it is lost",
-                    name.display()
-                ),
-            );
-        }
-        self.files.borrow_mut().set_fd(slot, fd);
-    }
-
-    fn cannot_open(&self, path: &Path, why: &io::Error) {
-        let path = path.display();
-        if out_of_descriptors(why) {
-            self.say(
-                Grave::Error,
-                format_args!(
-                    "too many open files: '{path}' and others wait. Raise the limit: ulimit -n (LimitNOFILE=)"
-                ),
-            );
-        } else if why.kind() != io::ErrorKind::NotFound {
-            self.say(
-                Grave::Error,
-                format_args!("cannot read '{path}': {why}. It is tried again every {:?}", self.conf.refresh_interval),
-            );
-        }
-    }
-}
-
-fn out_of_descriptors(why: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE].iter().any(|e| why.raw_os_error() == Some(e.raw_os_error()))
 }
 
 /// Whether a file is named like a compressed one, which is no text.
@@ -491,10 +352,4 @@ fn end_of_lines(fd: &OwnedFd, size: u64) -> u64 {
         None if from == 0 => 0,
         None => size,
     }
-}
-
-fn marker_holds(row: &Row, fd: impl AsFd) -> bool {
-    super::marker::holds(row.marker, row.marker_size, row.offset, |at, buffer| {
-        rustix::io::pread(fd.as_fd(), buffer, at).unwrap_or(0)
-    })
 }

@@ -59,6 +59,8 @@ pub struct File {
     pub offset: u64,
     /// What the bytes at `offset` are part of.
     pub place: Place,
+    /// A line end stands before `offset`: when it does not any more, the file was written anew.
+    pub anchored: bool,
     /// Bytes behind `offset` known to hold no line end.
     pub unfinished: u64,
     /// When the file was last seen to grow.
@@ -88,7 +90,7 @@ impl File {
 
     /// Goes back to the head of the file.
     pub fn rewind(&mut self) {
-        (self.offset, self.unfinished, self.place) = (0, 0, Place::Start);
+        (self.offset, self.unfinished, self.place, self.anchored) = (0, 0, Place::Start, false);
     }
 }
 

@@ -160,14 +160,13 @@ impl Files {
         file.fd = fd;
     }
 
-    /// Closes up to `n` files that are quiet and can be found again by name; answers how many.
+    /// Closes up to `n` files that can be found again by name; answers how many.
     pub fn park(&mut self, n: usize) -> usize {
         let mut parked = 0;
         for _ in 0..self.slots.len() {
             self.hand = (self.hand + 1) % self.slots.len();
             if let Some(file) = self.slots.get_mut(self.hand).and_then(Option::as_deref_mut)
                 && file.away.is_none()
-                && !file.queued
                 && file.fd.take().is_some()
             {
                 parked += 1;

@@ -49,13 +49,14 @@ impl State {
             Err(e) => {
                 drop(files);
                 self.say(Grave::Error, format_args!("cannot read on in '{}' at offset {end}: {e}", name.display()));
+                self.has_arrived(slot);
                 self.look(&name);
                 return None;
             }
         };
         let ledger = file.ledger.clone();
         let done = !turn.more;
-        let over = done && file.last_call && file.away.is_some();
+        let over = done && file.last_call && file.away.is_some() && !turn.grew;
         let mut again = turn.more;
         if done && file.awaited {
             if file.last_call || file.unfinished == 0 {
@@ -273,7 +274,7 @@ impl State {
                 }
                 let at = file.grown.max(file.away.unwrap_or(now)) + self.conf.rotate_wait;
                 if at <= now {
-                    file.last_call = true;
+                    file.last_call = !Self::has_news(file);
                     due.push(slot);
                 } else {
                     next = Some(next.map_or(at, |n| n.min(at)));

@@ -20,8 +20,10 @@ mod lines;
 mod long;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod marker;
+mod open;
 mod patterns;
 mod read;
+mod resume;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod rows;
 mod state;
@@ -227,6 +229,10 @@ fn with_watches(state: Rc<State>) -> Rc<State> {
 
 /// How many files may be open at a time.
 fn budget() -> usize {
+    #[cfg(test)]
+    if let Some(n) = testing::BUDGET.get() {
+        return n;
+    }
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.map_or(usize::MAX / 8, |n| usize::try_from(n).unwrap_or(usize::MAX / 8));
     (limit / 8).saturating_mul(EIGHTHS).max(8)

@@ -62,6 +62,11 @@ impl Drop for TempDir {
     }
 }
 
+thread_local! {
+    /// How many files the inputs of this thread may have open.
+    pub static BUDGET: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
 /// An engine that takes notes: every record as `tag key=value …`, acknowledged at once or when told.
 pub struct Notes {
     batches: RefCell<FxHashMap<Tag, Batch>>,
