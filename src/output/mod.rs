@@ -3,6 +3,7 @@
 pub mod counter;
 #[cfg(feature = "es")]
 pub mod es;
+pub mod file;
 pub mod null;
 pub mod stdout;
 #[cfg(test)]
@@ -98,6 +99,7 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     &es::ES,
     #[cfg(feature = "es")]
     &es::OPENSEARCH,
+    &file::PLUGIN,
     &null::PLUGIN,
     &stdout::PLUGIN,
 ];
