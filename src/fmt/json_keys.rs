@@ -130,7 +130,7 @@ mod tests {
             assert_eq!(at, name.len() + 1, "{name}");
             return key;
         }
-        if name.len() % 2 == 0 {
+        if name.len().is_multiple_of(2) {
             return cache.name(name.as_bytes()).unwrap();
         }
         cache.look_up(name.as_bytes()).unwrap()
