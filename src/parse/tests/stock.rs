@@ -1,7 +1,10 @@
 //! Every built-in parser with lines as its programs write them: fields, their order and the time.
 
 use super::show;
-use crate::parse::{ParserDef, ParserSet};
+use crate::conf::ini;
+use crate::error::Diags;
+use crate::parse::regex::Regex;
+use crate::parse::{ParserDef, ParserSet, STOCK};
 
 fn stock(name: &str) -> ParserDef {
     ParserSet::default().get(name).unwrap()
@@ -44,6 +47,16 @@ fn all_of_them_compile_and_are_listed() {
     );
     for name in names {
         set.get(name).unwrap();
+    }
+}
+
+#[test]
+fn their_patterns_need_no_slow_engine() {
+    let doc = ini::parse("parsers.conf", STOCK.as_bytes(), &mut Diags::new());
+    let patterns: Vec<_> = doc.sections.iter().filter_map(|s| s.value("Name").zip(s.value("Regex"))).collect();
+    assert_eq!(patterns.len(), 15);
+    for (name, pattern) in patterns {
+        assert_eq!(Regex::new(pattern).unwrap().engine(), "cut", "{name}");
     }
 }
 
