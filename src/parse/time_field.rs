@@ -73,3 +73,34 @@ impl TimeField {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::parse::tests::check;
+
+    const LTSV: [(&str, &str); 2] = [("Format", "ltsv"), ("Time_Format", "%Y-%m-%d %H:%M:%S")];
+
+    fn time(keys: &[(&str, &str)], text: &str, expected: &str) {
+        check(&[&LTSV[..], keys].concat(), &format!("time:{text}\ta:1"), &format!("{expected} {{\"a\":\"1\"}}"));
+    }
+
+    #[test]
+    fn zones() {
+        time(&[], "2024-05-01 10:00:00", "1714557600.0");
+        time(&[("Time_Offset", "+0200")], "2024-05-01 10:00:00", "1714550400.0");
+        time(&[("Time_Offset", "-05:30")], "2024-05-01 10:00:00", "1714577400.0");
+    }
+
+    #[test]
+    fn without_strictness_what_could_be_read_counts() {
+        time(&[], "2024-05-01 soon", "-");
+        time(&[("Time_Strict", "off")], "2024-05-01 soon", "1714521600.0");
+        time(&[("Time_Strict", "off")], "soon", "-");
+    }
+
+    #[test]
+    fn another_key() {
+        let keys = [&LTSV[..], &[("Time_Key", "at")]].concat();
+        check(&keys, "time:x\tat:2024-05-01 10:00:00", r#"1714557600.0 {"time":"x"}"#);
+    }
+}
