@@ -117,25 +117,26 @@ impl Lines {
         origin: &Origin<'_>,
         out: &mut Yield,
     ) -> usize {
+        let mut spans = [Span::default(); BLOCK];
+        let mut ready = 0;
         for &end in ends {
             let end = end as usize;
-            let bytes = batch.arena().as_slice();
-            let len = end - at;
-            let common = len != 0 && len <= self.max && bytes.get(at).is_some_and(|&b| b != 0);
-            if common {
-                let cr = usize::from(bytes.get(end - 1) == Some(&b'\r'));
-                if cr < len || !self.skip_empty {
-                    let mark = batch.begin();
-                    batch.push_span(self.key, Span::between(at, end - cr));
-                    batch.finish(mark, origin.now);
-                    out.records += 1;
-                }
-            } else {
+            let line = batch.arena().as_slice().get(at..end).unwrap_or_default();
+            let len = line.len() - usize::from(line.last() == Some(&b'\r'));
+            if len > self.max || line.first() == Some(&0) {
+                // Uncommon; those before it come before it.
+                out.records += flush(batch, self.key, &spans, &mut ready, origin.now);
                 let offset = origin.offset + (at - from) as u64;
                 self.line(batch, Span::between(at, end), offset, None, origin.now, out);
+            } else if (len > 0 || !self.skip_empty)
+                && let Some(span) = spans.get_mut(ready)
+            {
+                *span = Span::between(at, at + len);
+                ready += 1;
             }
             at = end + 1;
         }
+        out.records += flush(batch, self.key, &spans, &mut ready, origin.now);
         at
     }
 
@@ -188,6 +189,13 @@ impl Lines {
         batch.finish(mark, time);
         out.records += 1;
     }
+}
+
+/// Makes records of the spans that are ready; answers how many.
+fn flush(batch: &mut Batch, key: Key, spans: &[Span], ready: &mut usize, now: Time) -> u64 {
+    let texts = spans.get(..std::mem::take(ready)).unwrap_or_default();
+    batch.push_texts(key, texts, now);
+    texts.len() as u64
 }
 
 impl std::fmt::Debug for Lines {
