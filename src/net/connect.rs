@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn the_first_address_that_answers_is_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (_held, port) = crate::net::testing::refusing();
+        let dead = SocketAddr::from(([127, 0, 0, 1], port));
         let live = listener.local_addr().unwrap();
         run(async {
             let limit = Duration::from_secs(5);

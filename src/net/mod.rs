@@ -15,3 +15,20 @@ pub use resolve::{Prefer, Resolver};
 pub use stream::{Probe, Stream};
 pub use tls::{ClientTls, ServerTls};
 pub use upstream::{Conn, Upstream};
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Ports for tests.
+
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::os::fd::OwnedFd;
+
+    /// A port of 127.0.0.1 that refuses connections for as long as the socket lives.
+    pub(crate) fn refusing() -> (OwnedFd, u16) {
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&fd, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let addr = SocketAddr::try_from(getsockname(&fd).unwrap()).unwrap();
+        (fd, addr.port())
+    }
+}

@@ -1,14 +1,17 @@
 //! One connection: plain or TLS, read and written with a limit on standing still.
 
 use super::tls::Session;
-use crate::rt::{Source, timeout, yield_now};
+use crate::rt::{Source, sleep, timeout, unsent, yield_now};
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::io::{self, ErrorKind, Result};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Other tasks get their turn after this many bytes.
 const TURN: usize = 256 * 1024;
+/// How soon an acknowledgement is asked for again, at first and at most: there is no event for it.
+const ASK_FIRST: Duration = Duration::from_millis(1);
+const ASK_MOST: Duration = Duration::from_millis(50);
 
 /// A connected stream socket, perhaps with TLS on it.
 #[derive(Debug)]
@@ -70,6 +73,8 @@ impl Stream {
             }
             self.flush_tls().await?;
             self.fill_tls().await?;
+            // A peer that sends much TLS and no data must not keep others waiting.
+            yield_now().await;
         }
     }
 
@@ -108,6 +113,32 @@ impl Stream {
         if n == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(n) }
     }
 
+    /// Waits until the peer's system has acknowledged every byte written: what a broken connection takes with it is then
+    /// known. On systems that do not tell it returns at once.
+    ///
+    /// # Errors
+    /// When the peer resets the connection, and `TimedOut` when it acknowledges nothing for `io_timeout`.
+    pub async fn acknowledged(&self) -> Result<()> {
+        let (mut wait, mut last, mut since) = (ASK_FIRST, usize::MAX, Instant::now());
+        loop {
+            let Some(fd) = self.io.get() else { return Err(ErrorKind::NotConnected.into()) };
+            let left = unsent(fd).unwrap_or(0);
+            // Asked for after that: a reset also empties the queue.
+            rustix::net::sockopt::socket_error(fd)??;
+            if left == 0 {
+                return Ok(());
+            }
+            if left < last {
+                (last, since) = (left, Instant::now());
+            }
+            if self.io_timeout.is_some_and(|limit| since.elapsed() >= limit) {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(ASK_MOST);
+        }
+    }
+
     /// Looks, without waiting, whether the connection is still open. What the peer sent is read and forgotten: for
     /// connections on which nothing is expected.
     pub fn probe(&mut self) -> Probe {
@@ -115,16 +146,7 @@ impl Stream {
         let Some(fd) = self.io.get() else { return Probe::Closed };
         let got = match &mut self.tls {
             None => receive(fd, &mut buf),
-            Some(tls) => loop {
-                match tls.read_tls(&mut Raw(fd)) {
-                    Ok(0) => break Ok(0),
-                    Ok(_) => match tls.read_plain(&mut buf) {
-                        Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                        done => break done,
-                    },
-                    Err(e) => break Err(e),
-                }
-            },
+            Some(tls) => look(tls, fd, &mut buf),
         };
         match got {
             Ok(1..) => Probe::Data,
@@ -168,6 +190,20 @@ impl Stream {
     }
 }
 
+/// Takes in what a TLS peer sent, but not for ever.
+fn look(tls: &mut Session, fd: &OwnedFd, buf: &mut [u8]) -> Result<usize> {
+    for _ in 0..16 {
+        if tls.read_tls(&mut Raw(fd))? == 0 {
+            return Ok(0);
+        }
+        match tls.read_plain(buf) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+    Err(ErrorKind::WouldBlock.into())
+}
+
 fn receive(fd: &OwnedFd, buf: &mut [u8]) -> Result<usize> {
     let (n, _) = rustix::net::recv(fd, buf, RecvFlags::DONTWAIT)?;
     Ok(n)
@@ -199,7 +235,7 @@ impl io::Write for Raw<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rt::{run, sleep};
+    use crate::rt::run;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
     use std::thread;
@@ -244,6 +280,25 @@ mod tests {
         })
         .unwrap();
         drop(theirs);
+    }
+
+    #[test]
+    fn acknowledgements_are_waited_for() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        run(async {
+            let mut s = stream(ours, Duration::from_millis(100));
+            s.acknowledged().await.unwrap();
+            s.write_all(b"hello").await.unwrap();
+            assert_eq!(s.acknowledged().await.unwrap_err().kind(), ErrorKind::TimedOut);
+            let reader = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(10));
+                theirs.read_exact(&mut [0; 5]).unwrap();
+                theirs
+            });
+            s.acknowledged().await.unwrap();
+            drop(reader.join().unwrap());
+        })
+        .unwrap();
     }
 
     #[test]

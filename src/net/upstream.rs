@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn failures_name_the_destination() {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (_held, port) = crate::net::testing::refusing();
         run(async {
             let up = Upstream::new(Target::Tcp("127.0.0.1".into(), port), &net(&[]), None).unwrap();
             let why = up.get().await.unwrap_err();

@@ -6,6 +6,7 @@ pub mod es;
 pub mod file;
 pub mod null;
 pub mod stdout;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 
@@ -102,4 +103,5 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     &file::PLUGIN,
     &null::PLUGIN,
     &stdout::PLUGIN,
+    &tcp::PLUGIN,
 ];

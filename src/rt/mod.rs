@@ -8,6 +8,7 @@ mod notify;
 mod reactor;
 mod signal;
 mod timer;
+mod unsent;
 mod worker;
 
 pub use fd_writer::FdWriter;
@@ -17,6 +18,7 @@ pub use signal::{Signal, Signals};
 pub use smol::Task;
 pub use smol::future::{or, yield_now};
 pub use timer::{Sleep, sleep, sleep_until, timeout};
+pub use unsent::unsent;
 pub use worker::Workers;
 
 use smol::LocalExecutor;
