@@ -76,7 +76,7 @@ struct MadeInput {
     name: String,
     label: String,
     tag: Tag,
-    limit: usize,
+    limit: Option<usize>,
     input: Box<dyn Input>,
 }
 
@@ -100,7 +100,7 @@ impl Made {
         let made = found.and_then(|p| (p.make)(cx));
         if let (Some(common), Some(input)) = (common, made) {
             let tag = Tag::new(common.tag.as_deref().unwrap_or(cx.name));
-            let limit = usize::try_from(common.mem_buf_limit.0).ok().filter(|n| *n > 0).unwrap_or(DEFAULT_LIMIT);
+            let limit = usize::try_from(common.mem_buf_limit.0).ok().filter(|n| *n > 0);
             self.inputs.push(MadeInput { name: cx.name.to_owned(), label: cx.label(), tag, limit, input });
         }
     }
@@ -145,7 +145,8 @@ impl Made {
         let mut parts = Parts::default();
         let mut ready = Vec::new();
         for MadeInput { name, label, tag, limit, input } in self.inputs {
-            let state = Rc::new(InputState::new(&core, &name, limit, false));
+            let state = InputState::new(&core, &name, limit.unwrap_or(DEFAULT_LIMIT), false);
+            let state = Rc::new(if limit.is_none() { state.with_default_limit() } else { state });
             parts.inputs.push(state.clone());
             ready.push(Ready { state, label, tag, input });
         }

@@ -71,3 +71,33 @@ pub(super) fn lost(core: &Core) {
         }
     }
 }
+
+/// The account of the whole run, one line per instance.
+pub(super) fn summary(core: &Core) {
+    for i in core.all_inputs() {
+        let s = &i.stats;
+        let (records, bytes, lost, unrouted) = (s.records.get(), s.bytes.get(), s.lost.get(), s.unrouted.get());
+        log::info!(
+            "[engine] input {}: {records} records, {bytes} bytes, {lost} lost, {unrouted} without an output",
+            i.name
+        );
+    }
+    for f in core.filters() {
+        let s = &f.stats;
+        let (records, dropped, added) = (s.records.get(), s.drop_records.get(), s.add_records.get());
+        log::info!("[engine] filter {}: {records} records, {dropped} dropped, {added} re-emitted", f.name);
+    }
+    for o in core.outputs() {
+        let s = &o.stats;
+        log::info!(
+            "[engine] output {}: {} records, {} bytes, {} errors, {} retries, {} retries failed, {} dropped",
+            o.name,
+            s.proc_records.get(),
+            s.proc_bytes.get(),
+            s.errors.get(),
+            s.retries.get(),
+            s.retries_failed.get(),
+            s.dropped_records.get()
+        );
+    }
+}

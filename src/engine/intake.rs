@@ -32,7 +32,9 @@ pub(super) struct InputState {
     /// Memory of its open batches.
     open: Cell<usize>,
     room: Notify,
+    limit_is_default: bool,
     paused: Cell<bool>,
+    pause_said: Cell<bool>,
     complaints: RefCell<RateLimit>,
     rounds: Cell<u32>,
     shutdown: Rc<Shutdown>,
@@ -68,10 +70,18 @@ impl InputState {
             streams: RefCell::default(),
             open: Cell::new(0),
             room: Notify::default(),
+            limit_is_default: false,
             paused: Cell::new(false),
+            pause_said: Cell::new(false),
             complaints: RefCell::default(),
             rounds: Cell::new(0),
         }
+    }
+
+    /// The limit was not asked for.
+    pub(super) fn with_default_limit(mut self) -> Self {
+        self.limit_is_default = true;
+        self
     }
 
     /// Memory held for this input, in bytes.
@@ -108,12 +118,13 @@ impl InputState {
         self.inflight.set(self.inflight.get().saturating_sub(memory));
         if self.paused.get() && self.memory() < self.limit {
             self.paused.set(false);
-            let buf = self.memory();
-            log::info!(
-                "[input] {} resume (mem buf overlimit - buf size {buf}B now below limit {}B)",
-                self.name,
-                self.limit
-            );
+            if self.pause_said.replace(false) {
+                let (buf, limit) = (self.memory(), self.limit);
+                log::info!(
+                    "[input] {} resume (mem buf overlimit - buf size {buf}B now below limit {limit}B)",
+                    self.name
+                );
+            }
         }
         self.room.notify();
         if self.is_emitter
@@ -215,14 +226,25 @@ impl InputState {
     fn press(self: &Rc<Self>) {
         if !self.paused.replace(true) {
             self.stats.pauses.add(1);
-            log::warn!(
-                "[input] {} paused (mem buf overlimit - {}B held, limit {}B set by Mem_Buf_Limit); it resumes when outputs take data",
-                self.name,
-                self.memory(),
-                self.limit
-            );
+            self.say_paused();
         }
         self.flush();
+    }
+
+    /// At the default limit a pause is the ordinary pace of a reader that is faster than its outputs; a limit that was
+    /// asked for is worth a line, though not one for each of many short pauses.
+    fn say_paused(&self) {
+        let (held, limit) = (self.memory(), self.limit);
+        if self.limit_is_default {
+            log::debug!("[input] {} paused (mem buf overlimit - {held}B held, default limit {limit}B)", self.name);
+        } else if let Some(unsaid) = self.complaints.borrow_mut().allow(b"paused", Instant::now()) {
+            self.pause_said.set(true);
+            let more = if unsaid > 0 { format!("; {unsaid} short pauses were not logged") } else { String::new() };
+            log::warn!(
+                "[input] {} paused (mem buf overlimit - {held}B held exceed the limit of {limit}B set by Mem_Buf_Limit); it resumes when outputs take data{more}",
+                self.name
+            );
+        }
     }
 
     fn close_tag(self: &Rc<Self>, tag: &Tag) {

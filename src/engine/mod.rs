@@ -156,6 +156,7 @@ async fn shutdown(core: &Rc<Core>, inputs: Vec<Task<()>>) {
             log::warn!("[engine] output {} did not end in time", out.name);
         }
     }
+    dump::summary(core);
     log::info!("[engine] service has stopped ({} pending tasks)", core.chunks.get());
 }
 
