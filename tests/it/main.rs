@@ -1,6 +1,7 @@
 //! The only integration binary: the real program run as a child process, and the rules of the project.
 
 mod cli;
+mod config;
 #[allow(dead_code, unused_imports)]
 mod lab;
 mod tidy;

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Runs the collector on large files and prints a table: cost against md5sum, lines per second, memory, completeness.
+
+The cost of a case is the CPU time (user + system, of all threads) of the whole process, divided by that of md5sum on the
+same file in the same run. Each case is repeated; the median counts. A case whose records are not all accounted for fails.
+"""
+
+import argparse
+import datetime
+import http.client
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Cost against md5sum that is not to be exceeded.
+BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2}
+PEAK_MIB = 32
+IDLE_MIB = 5
+BINARY_MIB = 7
+
+SERVICE = "[SERVICE]\n    Flush 1\n    Log_Level info\n"
+TAIL = "[INPUT]\n    Name tail\n    Path {file}\n    Read_from_Head on\n    Exit_On_Eof on\n"
+NULL = "[OUTPUT]\n    Name null\n    Match *\n"
+CRI = """[FILTER]
+    Name grep
+    Match *
+    Exclude message /healthz
+[FILTER]
+    Name modify
+    Match *
+    Rename message log
+    Remove logtag
+    Set cluster bench
+"""
+CASES = [
+    ("null", "tail → null", "nginx", TAIL + NULL),
+    ("nginx", "tail, parser nginx → null", "nginx", TAIL + "    Parser nginx\n" + NULL),
+    ("docker", "tail, parser docker → null", "docker", TAIL + "    Parser docker\n" + NULL),
+    ("cri", "tail, parser cri, grep, modify → null", "cri", TAIL + "    Parser cri\n" + CRI + NULL),
+    ("file", "tail, parser nginx → file (JSON lines)", "nginx",
+     TAIL + "    Parser nginx\n[OUTPUT]\n    Name file\n    Match *\n    Path {dir}\n    File out\n    Format plain\n"),
+    ("es", "tail, parser nginx → es (counting server)", "nginx",
+     TAIL + "    Parser nginx\n[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"),
+]
+
+
+def main():
+    args = arguments()
+    target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
+    built = os.path.join(target, "debug" if args.profile == "dev" else args.profile)
+    binary = os.path.abspath(args.binary or os.path.join(built, "collector"))
+    work = os.path.join(target, "bench")
+    os.makedirs(work, exist_ok=True)
+    gen, sink = (os.path.join(built, "examples", name) for name in ("bench-gen", "bench-sink"))
+    rows, failed = [], False
+    for case, title, shape, conf in CASES:
+        if args.case and case not in args.case:
+            continue
+        facts = generate(gen, shape, args.size, work)
+        row = measure(case, conf, facts, binary, sink, work, args.repeats)
+        failed |= bool(row["wrong"])
+        rows.append((case, title, row))
+    print_table(rows, args, binary)
+    idle(binary, work)
+    return 1 if failed else 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=512, help="size of each file in MiB")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--profile", default="release", help="the cargo profile that was built")
+    parser.add_argument("--binary", help="another program than that of the profile")
+    parser.add_argument("--case", action="append", help="only this case; may be repeated: " + ", ".join(BARS))
+    return parser.parse_args()
+
+
+def generate(gen, shape, size, work):
+    """A file of this shape; kept for the next run, made anew when the generator is newer."""
+    path = os.path.join(work, f"{shape}-{size}.log")
+    facts = path + ".facts"
+    if not os.path.exists(facts) or os.path.getmtime(facts) < os.path.getmtime(gen):
+        told = subprocess.run([gen, shape, str(size), path], check=True, stdout=subprocess.PIPE, text=True).stdout
+        with open(facts, "w") as out:
+            out.write(told)
+    with open(facts) as told:
+        lines, size_bytes, kept = map(int, told.read().split())
+    return {"path": path, "lines": lines, "bytes": size_bytes, "kept": kept}
+
+
+def measure(case, conf, facts, binary, sink, work, repeats):
+    ratios, cpus, walls, peaks, wrong = [], [], [], [], ""
+    for _ in range(repeats):
+        box = os.path.join(work, "run")
+        shutil.rmtree(box, ignore_errors=True)
+        os.makedirs(box)
+        # Both read from memory, not from the disk.
+        warm(facts["path"])
+        md5, _, _, _ = timed(["md5sum", facts["path"]], box)
+        server, port = start_sink(sink, box) if case == "es" else (None, 0)
+        text = SERVICE + conf.format(file=facts["path"], dir=box, port=port)
+        with open(os.path.join(box, "bench.conf"), "w") as out:
+            out.write(text)
+        try:
+            cpu, wall, peak, code = timed([binary, "-c", "bench.conf"], box)
+            wrong = wrong or check(case, facts, box, port, code)
+        finally:
+            if server:
+                server.kill()
+                server.wait()
+        ratios.append(cpu / md5)
+        cpus.append(cpu)
+        walls.append(wall)
+        peaks.append(peak)
+    shutil.rmtree(box, ignore_errors=True)
+    wall = statistics.median(walls)
+    return {"ratio": statistics.median(ratios), "cpu": statistics.median(cpus), "rate": facts["lines"] / wall,
+            "mib": facts["bytes"] / wall / 2**20, "peak": max(peaks), "lines": facts["lines"], "wrong": wrong}
+
+
+def warm(path):
+    with open(path, "rb", buffering=0) as file:
+        while file.read(1 << 20):
+            pass
+
+
+def timed(command, box):
+    """CPU seconds of the whole process, wall seconds, peak memory in MiB, exit code."""
+    with open(os.path.join(box, "stderr"), "w") as err:
+        start = time.monotonic()
+        child = subprocess.Popen(command, cwd=box, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err)
+    # ru_maxrss would count what this process held when it was forked: the kernel's mark of the program itself is asked for.
+    peak = 0
+    while True:
+        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if pid:
+            break
+        peak = max(peak, memory(child.pid, "VmHWM"))
+        time.sleep(0.02)
+    wall = time.monotonic() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime, wall, peak, child.returncode
+
+
+def memory(pid, field):
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            found = re.search(rf"{field}:\s+(\d+) kB", status.read())
+    except OSError:
+        return 0
+    return int(found.group(1)) / 1024 if found else 0
+
+
+def start_sink(sink, box):
+    path = os.path.join(box, "port")
+    server = subprocess.Popen([sink, path])
+    end = time.monotonic() + 10
+    while not os.path.exists(path):
+        if time.monotonic() > end:
+            raise SystemExit("bench: the counting server did not start")
+        time.sleep(0.01)
+    with open(path) as port:
+        return server, int(port.read())
+
+
+def check(case, facts, box, port, code):
+    """What is missing, in words; empty when every record is accounted for."""
+    with open(os.path.join(box, "stderr")) as log:
+        said = log.read()
+    if code != 0:
+        return f"exit code {code}\n{said}"
+    expected = facts["kept"] if case == "cri" else facts["lines"]
+    read = number(r"input tail\.0: (\d+) records", said)
+    if read != facts["lines"]:
+        return f"{read} of {facts['lines']} lines read\n{said}"
+    if case == "file":
+        with open(os.path.join(box, "out"), "rb") as out:
+            got = sum(block.count(b"\n") for block in iter(lambda: out.read(1 << 20), b""))
+    elif case == "es":
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", "/count")
+        got = int(connection.getresponse().read())
+    else:
+        got = number(r"output null\.0: (\d+) records", said)
+    return "" if got == expected else f"{got} of {expected} records arrived\n{said}"
+
+
+def number(pattern, text):
+    found = re.search(pattern, text)
+    return int(found.group(1)) if found else -1
+
+
+def print_table(rows, args, binary):
+    size = os.path.getsize(binary) / 2**20
+    today = datetime.date.today().isoformat()
+    print(f"\n{today}, files of {args.size} MiB, median of {args.repeats}, profile {args.profile}\n")
+    print("| Case | CPU / md5sum | bar | CPU s | lines/s | MiB/s | peak RSS MiB | records |")
+    print("|---|---|---|---|---|---|---|---|")
+    for case, title, row in rows:
+        complete = "all" if not row["wrong"] else "MISSING"
+        print(f"| {title} | {row['ratio']:.2f} | {BARS[case]} | {row['cpu']:.2f} | {row['rate']:,.0f} | {row['mib']:.0f} "
+              f"| {row['peak']:.1f} | {complete} ({row['lines']:,}) |")
+    print(f"\nBinary: {size:.2f} MiB (bar {BINARY_MIB}). Peak RSS bar: {PEAK_MIB} MiB.")
+    for _, title, row in rows:
+        if row["wrong"]:
+            print(f"\n{title}: {row['wrong']}", file=sys.stderr)
+
+
+def idle(binary, work):
+    """Memory, threads and wake-ups with one quiet file."""
+    box = os.path.join(work, "idle")
+    shutil.rmtree(box, ignore_errors=True)
+    os.makedirs(box)
+    with open(os.path.join(box, "quiet.log"), "w") as log:
+        log.write("one line\n")
+    with open(os.path.join(box, "idle.conf"), "w") as conf:
+        conf.write("[INPUT]\n    Name tail\n    Path quiet.log\n    Read_from_Head on\n[OUTPUT]\n    Name stdout\n    Match *\n")
+    with open(os.path.join(box, "stdout"), "w") as out:
+        child = subprocess.Popen([binary, "-q", "-c", "idle.conf"], cwd=box, stdin=subprocess.DEVNULL, stdout=out)
+    try:
+        time.sleep(3)
+        before = switches(child.pid)
+        time.sleep(5)
+        wakes = switches(child.pid) - before
+        threads = len(os.listdir(f"/proc/{child.pid}/task"))
+        rss = memory(child.pid, "VmRSS")
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.wait()
+    shutil.rmtree(box, ignore_errors=True)
+    print(f"Idle (tail → stdout, one quiet file): {rss:.1f} MiB RSS (bar {IDLE_MIB}), {threads} thread(s), {wakes} wake-ups in 5 s.")
+
+
+def switches(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read(), re.M).group(1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
