@@ -44,7 +44,7 @@ CASES = [
     ("docker", "tail, parser docker → null", "docker", TAIL + "    Parser docker\n" + NULL),
     ("cri", "tail, parser cri, grep, modify → null", "cri", TAIL + "    Parser cri\n" + CRI + NULL),
     ("file", "tail, parser nginx → file (JSON lines)", "nginx",
-     TAIL + "    Parser nginx\n[OUTPUT]\n    Name file\n    Match *\n    Path {dir}\n    File out\n    Format plain\n"),
+     TAIL + "    Parser nginx\n[OUTPUT]\n    Name file\n    Match *\n    Path {dir}\n    File out\n    Format json_lines\n"),
     ("es", "tail, parser nginx → es (counting server)", "nginx",
      TAIL + "    Parser nginx\n[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"),
 ]

@@ -181,7 +181,8 @@ impl Diags {
     pub fn log(&self) {
         for d in self.sorted() {
             let place = d.place.as_ref().map(|p| format!("{p}: ")).unwrap_or_default();
-            let help = d.help.as_ref().map(|h| format!(" {h}")).unwrap_or_default();
+            let stop = if d.msg.ends_with(['.', '?']) { "" } else { "." };
+            let help = d.help.as_ref().map(|h| format!("{stop} {h}")).unwrap_or_default();
             match d.level {
                 Level::Error => log::error!("{place}{}{help}", d.msg),
                 Level::Warn => log::warn!("{place}{}{help}", d.msg),

@@ -208,13 +208,17 @@ impl Batch {
         }
     }
 
-    /// Makes a map that was pushed as one value at `mark` the metadata of record `i`.
-    pub fn meta_map(&mut self, i: usize, mark: Mark) {
-        if let (Some(&Cell { kind: Kind::Map, b: cells, .. }), Some(r)) =
-            (self.tape.get(mark.0 as usize), self.recs.get_mut(i))
-        {
-            (r.meta_first, r.meta_cells) = (mark.0 + 1, cells);
+    /// Makes a map that was pushed as one value the metadata of record `i`: the cell at `at`, counted from `mark`.
+    pub fn meta_map(&mut self, i: usize, mark: Mark, at: usize) {
+        let head = mark.0 as usize + at;
+        if let (Some(&Cell { kind: Kind::Map, b: cells, .. }), Some(r)) = (self.tape.get(head), self.recs.get_mut(i)) {
+            (r.meta_first, r.meta_cells) = (head as u32 + 1, cells);
         }
+    }
+
+    /// How many cells the value at `at`, counted from `mark`, takes; 0 when there is none.
+    pub fn width(&self, mark: Mark, at: usize) -> usize {
+        self.tape.get(mark.0 as usize + at).map_or(0, Cell::width)
     }
 
     /// Makes the cells since `mark` a record.

@@ -152,7 +152,7 @@ pub fn time(bytes: &[u8], at: usize) -> Result<Option<(Time, usize)>, MsgpackErr
         }
         Head::Uint(secs) => i64::try_from(secs).ok().and_then(|s| Time::from_secs_nanos(s, 0)).map(|t| (t, next)),
         Head::Int(secs) => Time::from_secs_nanos(secs, 0).map(|t| (t, next)),
-        Head::Float(secs) if secs.abs() < 9e9 => Some((Time((secs * 1e9) as i64), next)),
+        Head::Float(secs) => Time::from_secs_f64(secs).map(|t| (t, next)),
         _ => None,
     };
     time.map_or(wrong, |t| Ok(Some(t)))
@@ -203,7 +203,7 @@ impl MsgpackReader {
         })?;
         let Some((time, body, used)) = read else { return Ok(None) };
         if batch.finish_map(mark, body, time) && body > 0 {
-            batch.meta_map(batch.len() - 1, mark);
+            batch.meta_map(batch.len() - 1, mark, 0);
         }
         Ok(Some(used))
     }

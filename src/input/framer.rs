@@ -1,6 +1,6 @@
 //! A stream of bytes in, records out: lines, or JSON values that follow each other. For stdin, exec and sockets.
 
-use crate::event::{Batch, Key, Span, Value};
+use crate::event::{Batch, Key, Mark, Span, Value};
 use crate::fmt::json_frame::JsonFrame;
 use crate::fmt::json_read::JsonReader;
 use crate::parse::{Parsed, Parser};
@@ -17,7 +17,7 @@ pub enum Framing {
         /// The parser.
         parser: Option<Box<dyn Parser>>,
     },
-    /// Objects, and arrays `[time, object]`, with white space or nothing between them.
+    /// Objects, and arrays `[time, object]` or `[[time, metadata], object]`, with white space or nothing between them.
     Json {
         /// The key of a line that is not JSON.
         key: Key,
@@ -205,7 +205,9 @@ fn json(
                 used += n;
                 if !event(mark, batch, now) {
                     batch.abandon(mark);
-                    batch.push_span(key, rest.sub(0, n));
+                    let text = batch.arena().get(rest.sub(0, n));
+                    let blank = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
+                    batch.push_span(key, rest.sub(blank, n));
                     batch.finish(mark, now);
                     framed.raw += 1;
                 }
@@ -238,25 +240,42 @@ fn json(
     }
 }
 
-/// Makes the value pushed since `mark` a record: an object, or `[time, object]`.
-fn event(mark: crate::event::Mark, batch: &mut Batch, now: Time) -> bool {
-    let mut cells = batch.since(mark);
-    match cells.next() {
-        Some((_, Value::Map(_))) => batch.finish_map(mark, 0, now),
-        Some((_, Value::Array(mut items))) => {
-            let time = match items.next() {
-                Some((_, Value::Int(s))) => s.checked_mul(1_000_000_000).map(Time),
-                Some((_, Value::Float(s))) if s.abs() < 9e9 => Some(Time((s * 1e9) as i64)),
-                _ => None,
-            };
-            let is_map = matches!(items.next(), Some((_, Value::Map(_)))) && items.next().is_none();
-            match time {
-                // The array's head, the time, then the map.
-                Some(time) if is_map => batch.finish_map(mark, 2, time),
-                _ => false,
-            }
+/// Makes the value pushed since `mark` a record: an object, `[time, object]`, or `[[time, metadata], object]`.
+fn event(mark: Mark, batch: &mut Batch, now: Time) -> bool {
+    let mut items = match batch.since(mark).next() {
+        Some((_, Value::Map(_))) => return batch.finish_map(mark, 0, now),
+        Some((_, Value::Array(items))) => items,
+        _ => return false,
+    };
+    let first = items.next().map(|(_, v)| v);
+    let is_map = matches!(items.next(), Some((_, Value::Map(_)))) && items.next().is_none();
+    let (time, meta) = match first {
+        Some(Value::Array(mut parts)) => {
+            let time = parts.next().and_then(|(_, v)| seconds(&v));
+            let meta = matches!(parts.next(), Some((_, Value::Map(_)))) && parts.next().is_none();
+            (time.filter(|_| meta), meta)
         }
-        _ => false,
+        Some(value) => (seconds(&value), false),
+        None => (None, false),
+    };
+    let Some(time) = time.filter(|_| is_map) else { return false };
+    // The array's head, then what holds the time, then the map.
+    if !batch.finish_map(mark, 1 + batch.width(mark, 1), time) {
+        return false;
+    }
+    if meta {
+        // Two heads and the time come before it.
+        batch.meta_map(batch.len() - 1, mark, 3);
+    }
+    true
+}
+
+/// A time as a number of seconds.
+fn seconds(value: &Value<'_>) -> Option<Time> {
+    match value {
+        Value::Int(s) => Time::from_secs_nanos(*s, 0),
+        Value::Float(s) => Time::from_secs_f64(*s),
+        _ => None,
     }
 }
 
@@ -318,6 +337,23 @@ mod tests {
         for cut in 0..all.len() {
             check(values(), &[&all[..cut], &all[cut..]], false, &expected);
         }
+    }
+
+    #[test]
+    fn metadata() {
+        let mut batch = Batch::new(Tag::new("t"));
+        let text = r#"[[1.5, {"m":[1]}], {"a":{"b":2}}] [[2, {}], {}] [[1.5], {}] [[1, {}, 2], {}] [[1, {}]]"#;
+        values().feed(text.as_bytes(), &mut batch, Time(7));
+        let maps = |i: usize| {
+            let (mut body, mut meta) = (Vec::new(), Vec::new());
+            write_map(batch.body(i), JsonOpts::default(), &mut body);
+            write_map(batch.meta(i), JsonOpts::default(), &mut meta);
+            (batch.record(i).time().0, String::from_utf8(meta).unwrap(), String::from_utf8(body).unwrap())
+        };
+        assert_eq!(maps(0), (1_500_000_000, r#"{"m":[1]}"#.into(), r#"{"a":{"b":2}}"#.into()));
+        assert_eq!(maps(1), (2_000_000_000, "{}".into(), "{}".into()));
+        assert_eq!(maps(2), (7, "{}".into(), r#"{"log":"[[1.5], {}]"}"#.into()));
+        assert_eq!(batch.len(), 5);
     }
 
     #[test]

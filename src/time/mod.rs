@@ -44,6 +44,14 @@ impl Time {
         self.secs() as f64 + f64::from(self.subsec_nanos()) / 1e9
     }
 
+    /// A time given as a double; `None` when it is out of range or no number. The fraction is taken apart first: times
+    /// 10⁹, today's seconds would lose their last digits.
+    pub fn from_secs_f64(secs: f64) -> Option<Self> {
+        let whole = secs.floor();
+        let fits = whole.abs() < 9_223_372_036.0;
+        fits.then(|| Self(whole as i64 * NANOS_PER_SEC + ((secs - whole) * 1e9) as i64))
+    }
+
     /// The system clock's reading; what is out of range becomes the nearest end of it.
     pub fn from_system(clock: SystemTime) -> Self {
         match clock.duration_since(UNIX_EPOCH) {
@@ -75,6 +83,21 @@ mod tests {
         for (secs, nanos) in [(9_223_372_036, 854_775_808), (-9_223_372_037, 145_224_191), (i64::MAX, 0), (i64::MIN, 0)]
         {
             assert_eq!(Time::from_secs_nanos(secs, nanos), None, "{secs} {nanos}");
+        }
+    }
+
+    #[test]
+    fn doubles() {
+        let table = [
+            (1_700_000_000.25, Some(1_700_000_000_250_000_000)),
+            (0.0, Some(0)),
+            (-0.5, Some(-500_000_000)),
+            (1e10, None),
+            (f64::NAN, None),
+            (f64::NEG_INFINITY, None),
+        ];
+        for (secs, want) in table {
+            assert_eq!(Time::from_secs_f64(secs), want.map(Time), "{secs}");
         }
     }
 

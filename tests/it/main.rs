@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod golden;
 #[allow(dead_code, unused_imports)]
 mod lab;
 mod tidy;

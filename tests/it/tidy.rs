@@ -52,9 +52,29 @@ fn read(path: &Path) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// Whether a file is compiled for tests only.
-fn is_test(path: &Path) -> bool {
-    path.iter().any(|part| part == "tests" || part == "tests.rs" || part == "testing.rs")
+/// The modules that are declared behind `#[cfg(test)]`: their files, or their folders.
+fn test_modules() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in files("src", &["rs"]) {
+        let text = read(&path);
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for at in (0..lines.len()).filter(|&at| lines[at] == "#[cfg(test)]" || lines[at].starts_with("#[cfg(all(test"))
+        {
+            let named = lines[at + 1..].iter().find_map(|l| l.strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+            let after = lines[at + 1..].iter().find(|l| !l.starts_with("#["));
+            let Some(module) = after.and_then(|l| l.strip_suffix(';')?.rsplit_once("mod ").map(|(_, name)| name))
+            else {
+                continue;
+            };
+            let stem = path.file_stem().unwrap();
+            let is_root = ["mod", "lib", "main"].iter().any(|s| stem == *s);
+            let dir = if is_root { path.parent().unwrap().to_owned() } else { path.with_extension("") };
+            found.push(dir.join(module));
+            found.push(dir.join(module).with_extension("rs"));
+            found.extend(named.map(|name| path.parent().unwrap().join(name)));
+        }
+    }
+    found
 }
 
 /// The lines of a source file that are neither comments nor part of its tests, numbered from 1.
@@ -68,8 +88,10 @@ fn code(text: &str) -> Vec<(usize, &str)> {
 
 /// The program's source files without its tests.
 fn sources() -> Vec<(PathBuf, String)> {
-    let found: Vec<_> =
-        files("src", &["rs"]).into_iter().filter(|p| !is_test(p)).map(|p| (p.clone(), read(&p))).collect();
+    let tests = test_modules();
+    let is_test = |path: &Path| tests.iter().any(|t| path.starts_with(t));
+    let paths = files("src", &["rs"]).into_iter().filter(|p| !is_test(p));
+    let found: Vec<_> = paths.map(|p| (p.clone(), read(&p))).collect();
     assert!(found.len() > 50, "the sources were not found");
     found
 }
