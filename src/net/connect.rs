@@ -73,9 +73,10 @@ impl Options {
 /// is left, so that a dead address does not use up the time of a living one.
 ///
 /// # Errors
-/// Says which address failed how; with several, the last one.
+/// Says how the last one failed; names it unless `only` one address was meant.
 pub async fn first(
     addrs: &[SocketAddr],
+    only: bool,
     limit: Duration,
     options: &Options,
 ) -> std::result::Result<OpenSocket, String> {
@@ -86,8 +87,11 @@ pub async fn first(
         let share = left / (addrs.len() - i) as u32;
         match timeout(share, tcp(addr, options)).await {
             Some(Ok(io)) => return Ok(OpenSocket { io, addr: Some(addr) }),
-            Some(Err(e)) => why = format!("{addr}: {}", words(&e)),
-            None => why = format!("{addr}: no answer within {share:.1?}"),
+            Some(Err(e)) => why = words(&e),
+            None => why = format!("no answer within {share:.1?} (net.connect_timeout)"),
+        }
+        if !only {
+            why = format!("{addr}: {why}");
         }
     }
     Err(why)
@@ -193,11 +197,11 @@ mod tests {
         let live = listener.local_addr().unwrap();
         run(async {
             let limit = Duration::from_secs(5);
-            let got = first(&[dead, live], limit, &Options::default()).await.unwrap();
+            let got = first(&[dead, live], false, limit, &Options::default()).await.unwrap();
             assert_eq!(got.addr, Some(live));
-            let why = first(&[dead], limit, &Options::default()).await.unwrap_err();
+            let why = first(&[dead], false, limit, &Options::default()).await.unwrap_err();
             assert_eq!(why, format!("{dead}: connection refused"));
-            assert_eq!(first(&[], limit, &Options::default()).await.unwrap_err(), "there is no address");
+            assert_eq!(first(&[], false, limit, &Options::default()).await.unwrap_err(), "there is no address");
         })
         .unwrap();
     }
@@ -211,13 +215,13 @@ mod tests {
             rustix::net::listen(&listener, 0).unwrap();
             let mut held = Vec::new();
             let why = loop {
-                match first(&[addr], Duration::from_millis(100), &Options::default()).await {
+                match first(&[addr], true, Duration::from_millis(100), &Options::default()).await {
                     Ok(s) if held.len() < 8 => held.push(s),
                     Ok(_) => return println!("skipped: this system's queues have no limit"),
                     Err(why) => break why,
                 }
             };
-            assert_eq!(why, format!("{addr}: no answer within 100.0ms"));
+            assert_eq!(why, "no answer within 100.0ms (net.connect_timeout)");
         })
         .unwrap();
     }
@@ -230,7 +234,7 @@ mod tests {
             Probes { after: Some(Duration::from_secs(77)), every: Some(Duration::from_secs(7)), count: Some(3) };
         let options = Options { source: Some("127.0.0.9".parse().unwrap()), probes: Some(probes) };
         run(async {
-            let open = first(&[addr], Duration::from_secs(5), &options).await.unwrap();
+            let open = first(&[addr], true, Duration::from_secs(5), &options).await.unwrap();
             let fd = open.io.get().unwrap();
             assert!(sockopt::socket_keepalive(fd).unwrap() && sockopt::tcp_nodelay(fd).unwrap());
             assert_eq!(sockopt::tcp_keepidle(fd).unwrap(), Duration::from_secs(77));

@@ -120,7 +120,8 @@ impl Upstream {
             let (socket, host) = match &inner.target {
                 Target::Tcp(host, port) => {
                     let addrs = Resolver::shared().resolve(host, *port, inner.prefer).await?;
-                    (connect::first(&addrs, limit, &inner.options).await?, host.as_str())
+                    let only = matches!(&*addrs, [one] if host.contains(&one.ip().to_string()));
+                    (connect::first(&addrs, only, limit, &inner.options).await?, host.as_str())
                 }
                 Target::Unix(path) => (connect::unix(path).await.map_err(|e| connect::words(&e))?, "localhost"),
             };
@@ -368,7 +369,7 @@ mod tests {
         run(async {
             let up = Upstream::new(Target::Tcp("127.0.0.1".into(), port), &net(&[]), None).unwrap();
             let why = up.get().await.unwrap_err();
-            assert_eq!(why, format!("cannot connect to 127.0.0.1:{port}: 127.0.0.1:{port}: connection refused"));
+            assert_eq!(why, format!("cannot connect to 127.0.0.1:{port}: connection refused"));
             assert_eq!(up.0.open.get(), 0);
             let up = Upstream::new(Target::Unix("/nonexistent/s".into()), &net(&[]), None).unwrap();
             let why = up.get().await.unwrap_err();

@@ -340,14 +340,15 @@ mod tests {
         let free = port.to_string();
         let refused = instance(&PLUGIN, &[("port", &free)]);
         let why = retry(run(async { send_line(&*refused, 0).await }).unwrap());
-        assert!(why.starts_with(&format!("cannot connect to 127.0.0.1:{free}: ")) && why.ends_with("refused"), "{why}");
+        assert_eq!(why, format!("cannot connect to 127.0.0.1:{free}: connection refused"));
 
         let reset = |s: TcpStream| rustix::net::sockopt::set_socket_linger(&s, Some(Duration::ZERO)).unwrap();
         let (output, peer) = peer(1, reset, &[("net.keepalive", "off")]);
         let text = format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20));
         let big = batch("t", &[(0, text.as_str())]);
         let why = retry(run(async { send(&*output, &big).await }).unwrap());
-        assert!(why.starts_with("cannot send to 127.0.0.1:"), "{why}");
+        // The reset may come before the connection is seen to be there.
+        assert!(why.starts_with("cannot ") && (why.contains("reset by the peer") || why.contains("closed")), "{why}");
         peer.join().unwrap();
     }
 
