@@ -2,6 +2,7 @@
 
 use super::file::{File, FileId, Place, size_of};
 use super::files::Slot;
+use super::last::{KEPT, Last};
 use super::ledger::Ledger;
 use super::state::{Aside, Grave, Scan, State};
 use crate::event::Tag;
@@ -193,11 +194,11 @@ impl State {
             path,
             name,
             tag,
-            fd: Some(fd),
             watch: None,
             offset,
             place: Place::Start,
-            anchored: false,
+            last: last_before(&fd, offset),
+            fd: Some(fd),
             unfinished: 0,
             grown: Instant::now(),
             away,
@@ -339,6 +340,21 @@ impl State {
 pub fn is_compressed(path: &Path) -> bool {
     let name = path.as_os_str().as_bytes();
     [&b".gz"[..], b".zst", b".xz", b".bz2"].iter().any(|end| name.ends_with(end))
+}
+
+/// What stands before the offset at which reading begins.
+fn last_before(fd: &OwnedFd, offset: u64) -> Last {
+    let mut last = Last::default();
+    let mut buffer = [0; KEPT];
+    let from = offset.saturating_sub(KEPT as u64);
+    let room = buffer.get_mut(..(offset - from) as usize).unwrap_or_default();
+    if !room.is_empty()
+        && let Ok(n) = rustix::io::pread(fd, &mut *room, from)
+        && n == room.len()
+    {
+        last.push(room);
+    }
+    last
 }
 
 /// The start of the last line when that is unfinished, else the end of the file: reading begins with a whole line.

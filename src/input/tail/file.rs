@@ -1,5 +1,6 @@
 //! One tailed file: its identity, how far it is read, and what is still to happen to it.
 
+use super::last::Last;
 use super::ledger::Ledger;
 use crate::event::Tag;
 use rustix::fs::{Mode, OFlags, Stat};
@@ -59,8 +60,8 @@ pub struct File {
     pub offset: u64,
     /// What the bytes at `offset` are part of.
     pub place: Place,
-    /// A line end stands before `offset`: when it does not any more, the file was written anew.
-    pub anchored: bool,
+    /// What stands before `offset`: when it does not any more, the file was written anew.
+    pub last: Last,
     /// Bytes behind `offset` known to hold no line end.
     pub unfinished: u64,
     /// When the file was last seen to grow.
@@ -90,7 +91,8 @@ impl File {
 
     /// Goes back to the head of the file.
     pub fn rewind(&mut self) {
-        (self.offset, self.unfinished, self.place, self.anchored) = (0, 0, Place::Start, false);
+        (self.offset, self.unfinished, self.place) = (0, 0, Place::Start);
+        self.last.clear();
     }
 }
 

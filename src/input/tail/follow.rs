@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// File events are gathered this long: a program that writes line by line costs one look per this time, not per line.
 const GATHER: Duration = Duration::from_millis(25);
+/// A turn that took this many bytes was worth its while: the next events are taken at once, in bytes.
+const BRISK: u64 = 16 * 1024;
 /// How often busy files without a watch are looked at.
 const BUSY: Duration = Duration::from_millis(250);
 /// A file is busy when it grew in this time.
@@ -74,7 +76,7 @@ impl State {
             (
                 tag,
                 ledger.as_ref().map(|l| {
-                    if turn.truncated_at.is_some() {
+                    if turn.cut.is_some() {
                         l.restart(0);
                     }
                     l.enter(end)
@@ -84,13 +86,19 @@ impl State {
         if commit.is_none()
             && let Some(ledger) = &ledger
         {
-            if turn.truncated_at.is_some() {
+            if turn.cut.is_some() {
                 ledger.restart(end);
             } else if end != before {
                 ledger.pass(end);
             }
         }
         self.report(&name, &turn, reader);
+        if let Some(cut) = &turn.cut {
+            self.adopt_copy(&name, cut);
+        }
+        if turn.bytes >= BRISK {
+            self.brisk.notify();
+        }
         if again {
             self.files.borrow_mut().queue(slot);
         } else if over {
@@ -107,11 +115,11 @@ impl State {
     /// Says what a turn met with.
     fn report(&self, name: &std::path::Path, turn: &Turn, reader: &Reader) {
         use super::long::Long;
-        if let Some(offset) = turn.truncated_at {
+        if let Some(cut) = &turn.cut {
+            let (label, name) = (self.cx.label(), name.display());
             log::info!(
-                "[{}] '{}' was truncated below offset {offset}: reading it from its head",
-                self.cx.label(),
-                name.display()
+                "[{label}] '{name}' was cut or written anew below offset {}: reading it from its head",
+                cut.offset
             );
         }
         if turn.made.long == 0 {
@@ -167,7 +175,7 @@ impl State {
                     }
                 }
             }
-            sleep(GATHER).await;
+            or(sleep(GATHER), self.brisk.wait()).await;
         }
     }
 

@@ -5,6 +5,7 @@
 //! offset that is remembered moves when the outputs have taken the lines, never before.
 
 mod conf;
+mod copy;
 #[cfg(feature = "sqlite")]
 mod db;
 mod dirs;
@@ -14,6 +15,7 @@ mod files;
 mod follow;
 #[cfg(feature = "sqlite")]
 mod keep;
+mod last;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod ledger;
 mod lines;
@@ -166,6 +168,7 @@ async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
         dirs: RefCell::default(),
         work: rt::Notify::default(),
         plan: rt::Notify::default(),
+        brisk: rt::Notify::default(),
         started: Cell::new(false),
         awaited: Cell::new(0),
         watches_full: Cell::new(false),

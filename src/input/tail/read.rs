@@ -1,6 +1,7 @@
 //! One turn of a file: a bounded read straight into the batch's arena, its whole lines made records.
 
 use super::file::{File, Place, size_of};
+use super::last::Last;
 use super::lines::{HOLE, Lines, Origin, Yield};
 use super::long::{Long, cut_at};
 use crate::event::{Batch, Span};
@@ -35,12 +36,23 @@ pub struct Reader {
 pub struct Turn {
     /// Records made and lines that were too long.
     pub made: Yield,
-    /// The offset that the file was read to when it was cut or written anew; it is read from its head again.
-    pub truncated_at: Option<u64>,
+    /// The file was cut or written anew; it is read from its head again.
+    pub cut: Option<Cut>,
     /// There is more to read.
     pub more: bool,
     /// The file had grown.
     pub grew: bool,
+    /// Bytes taken.
+    pub bytes: u64,
+}
+
+/// How far a file was read when it was cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut {
+    /// Where reading stood.
+    pub offset: u64,
+    /// What stood before that.
+    pub last: Last,
 }
 
 /// Text read at the end of the arena.
@@ -67,9 +79,9 @@ impl Reader {
         let Some(fd) = &file.fd else { return Ok(turn) };
         let size = size_of(&rustix::fs::fstat(fd)?);
         if size < file.offset {
-            turn.truncated_at = Some(file.offset);
-            file.rewind();
+            turn.cut = Some(cut(file));
         }
+        let before = file.offset;
         let available = size - file.offset;
         if available < file.unfinished {
             // Shorter than what was seen of the unfinished line: that was written anew.
@@ -85,11 +97,11 @@ impl Reader {
                 batch.arena_mut().truncate(base);
             }
             match done? {
-                Some(made) => turn.made = made,
-                None => {
-                    turn.truncated_at = Some(file.offset);
-                    file.rewind();
+                Some(made) => {
+                    turn.made = made;
+                    turn.bytes = file.offset - before;
                 }
+                None => turn.cut = Some(cut(file)),
             }
         }
         turn.more = size > file.offset + file.unfinished;
@@ -117,13 +129,13 @@ impl Reader {
         let longest = self.lines.max.saturating_add(2);
         let mut want = at_most(available, step);
         let mut read = Read { base: batch.arena().len(), got: 0, last: false };
-        // The line end before the offset is read too: a file that was cut and has grown beyond it shows there.
-        let anchor = usize::from(f.anchored && f.place == Place::Start && f.offset > 0);
+        // A little before the offset is read again: a file that was cut and has grown beyond it shows there.
+        let known = f.last.compared();
         let end = loop {
-            let behind = if read.got == 0 { anchor } else { 0 };
+            let behind = if read.got == 0 { known.len() } else { 0 };
             let mut n = fill(fd, batch, want - read.got + behind, f.offset + read.got as u64 - behind as u64)?;
             if behind > 0 {
-                if n > 0 && batch.arena().as_slice().get(read.base) != Some(&b'\n') {
+                if n >= behind && batch.arena().as_slice().get(read.base..read.base + behind) != Some(known) {
                     return Ok(None);
                 }
                 read.base += behind;
@@ -154,6 +166,7 @@ impl Reader {
         let Read { base, got, .. } = read;
         batch.arena_mut().truncate(base + end);
         let text = batch.arena().as_slice().get(base..).unwrap_or_default();
+        f.last.push(text);
         let skip = match f.place {
             Place::Dropping(_) => memchr::memchr(b'\n', text).map_or(end, |at| at + 1),
             Place::Hole => nuls(text),
@@ -163,7 +176,7 @@ impl Reader {
         let path = f.path.clone();
         let origin = Origin { offset: f.offset + skip as u64, path: path.as_os_str().as_bytes(), now };
         let made = self.lines.take(batch, base + skip, base + end, &origin);
-        (f.place, f.anchored) = (Place::Start, true);
+        f.place = Place::Start;
         f.offset += end as u64;
         f.unfinished = (got - end) as u64;
         if read.last || f.unfinished > self.lines.max as u64 {
@@ -180,15 +193,17 @@ impl Reader {
         let text = batch.arena().as_slice().get(base..).unwrap_or_default();
         f.unfinished = 0;
         if let Place::Dropping(_) = f.place {
+            f.last.push(text);
             f.offset += got as u64;
             if last {
-                (f.place, f.anchored) = (Place::Start, false);
+                f.place = Place::Start;
             }
             return Yield::default();
         }
         let hole = nuls(text);
         if hole > 0 && (f.offset == 0 || f.place == Place::Hole || hole >= HOLE) {
             f.place = Place::Hole;
+            f.last.clear();
             f.offset = if hole == got { behind_hole(f, got as u64, available) } else { f.offset + hole as u64 };
             return Yield::default();
         }
@@ -202,14 +217,16 @@ impl Reader {
             Long::Skip => 0,
             _ => cut_at(text, max),
         };
+        let passed = if too_long && self.lines.long == Long::Pieces { taken } else { got };
+        f.last.push(text.get(..passed).unwrap_or_default());
         let path = f.path.clone();
         let origin = Origin { offset: f.offset, path: path.as_os_str().as_bytes(), now };
         // What is not taken must not stay in the arena before what a parser adds there.
         batch.arena_mut().truncate(base + taken);
         let text = Span::between(base, base + taken);
         if !too_long {
-            (f.place, f.anchored) = (Place::Start, false);
-            f.offset += got as u64;
+            f.place = Place::Start;
+            f.offset += passed as u64;
             return self.lines.take_last(batch, text, &origin);
         }
         let mut made = Yield::default();
@@ -221,14 +238,19 @@ impl Reader {
             // A line counts once, however many pieces it gives.
             made.long = u64::from(f.place != Place::Piece);
             f.place = Place::Piece;
-            f.offset += taken as u64;
         } else {
             f.place = if last { Place::Start } else { Place::Dropping(f.offset) };
-            f.anchored = false;
-            f.offset += got as u64;
         }
+        f.offset += passed as u64;
         made
     }
+}
+
+/// The file does not hold what was read of it any more: it is read from its head.
+fn cut(file: &mut File) -> Cut {
+    let cut = Cut { offset: file.offset, last: file.last };
+    file.rewind();
+    cut
 }
 
 /// Reads `n` bytes at `offset` to the end of the arena; answers how many there were.

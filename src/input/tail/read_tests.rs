@@ -33,7 +33,7 @@ impl Lab {
             watch: None,
             offset: 0,
             place: Place::Start,
-            anchored: false,
+            last: Default::default(),
             unfinished: 0,
             grown: Instant::now(),
             away: None,
@@ -60,7 +60,7 @@ impl Lab {
             let turn = self.reader.turn(&mut self.file, || &mut self.batch, Time(7)).unwrap();
             self.made.records += turn.made.records;
             self.made.long += turn.made.long;
-            self.truncated |= turn.truncated_at.is_some();
+            self.truncated |= turn.cut.is_some();
             if !turn.more {
                 return;
             }
@@ -239,6 +239,12 @@ fn a_file_cut_and_written_beyond_its_offset_is_noticed() {
     lab.read();
     assert!(lab.truncated);
     assert_eq!(lab.records(), ["one", "two", "another line", "and one"]);
+    // Even where lines end at the same place.
+    let mut lab = Lab::new(100, Long::Pieces);
+    lab.append("a\nthe line\n");
+    lab.dir.write("f", "b\nnew line\nmore\n");
+    lab.read();
+    assert_eq!(lab.records(), ["a", "the line", "b", "new line", "more"]);
     // A last line that had no line end does not count as one that changed.
     let mut lab = Lab::new(100, Long::Pieces);
     lab.file.last_call = true;

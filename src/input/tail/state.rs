@@ -47,6 +47,8 @@ pub struct State {
     pub work: Notify,
     /// Notified when the timetable changed: a file is away or unwatched.
     pub plan: Notify,
+    /// Notified when a turn took much: then events are not gathered but acted on.
+    pub brisk: Notify,
     /// The first scan is over.
     pub started: Cell<bool>,
     /// Files present at the start that are not read to their end yet.

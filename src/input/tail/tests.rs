@@ -573,3 +573,23 @@ fn more_files_than_descriptors() {
         lab.stop().await;
     });
 }
+
+#[test]
+fn what_a_copy_holds_more_is_read_from_it() {
+    run(async |dir: Rc<TempDir>| {
+        dir.write("a.log", "the first line of it\n");
+        let lab = Lab::start(&dir, &[("path", "{}/a.log"), ("rotate_wait", "0"), HEAD]);
+        lab.expect_count(1).await;
+        // Older ones that are not the copy.
+        dir.write("a.log.2", "the first line of another one\nand more\n");
+        dir.write("b.log", "the first line of it\nno\n");
+        // Written, copied and cut between two looks.
+        dir.append("a.log", "second\n");
+        fs::copy(dir.path("a.log"), dir.path("a.log.1")).unwrap();
+        dir.write("a.log", "third\n");
+        lab.expect_count(3).await;
+        let mut got = lab.stop().await;
+        got.sort();
+        assert_eq!(got, ["tail.0 log=second", "tail.0 log=the first line of it", "tail.0 log=third"]);
+    });
+}
