@@ -1,6 +1,7 @@
 //! The record accessor: a path such as `$kubernetes['labels'][0]` that finds one value of a record.
 
-use super::{Cells, Key, Kind, Value};
+use super::cell::last_under;
+use super::{Cells, Key, Kind, Text, Value};
 use nom::branch::alt;
 use nom::bytes::complete::{is_not, tag, take_while1};
 use nom::character::complete::{char, digit1, space0};
@@ -78,19 +79,17 @@ impl Accessor {
         if self.steps.is_empty() { body.find(self.key) } else { body.value_at(self.locate(body)?) }
     }
 
+    /// [`Self::get`] for text alone; `None` when the value is of another kind.
+    #[inline]
+    pub fn get_text<'a>(&self, body: Cells<'a>) -> Option<Text<'a>> {
+        let at = if self.steps.is_empty() { last_under(body.run(), self.key) } else { self.locate(body) };
+        body.text_at(at?)
+    }
+
     /// The place of the value's head in the run of the body.
     pub fn locate(&self, body: Cells<'_>) -> Option<usize> {
         let run = body.run();
-        let key_in = |from: usize, to: usize, key: Key| {
-            let (mut found, mut at) = (None, from);
-            while let Some(cell) = run.get(at).filter(|_| at < to) {
-                if cell.key == key {
-                    found = Some(at);
-                }
-                at += cell.width();
-            }
-            found
-        };
+        let key_in = |from: usize, to: usize, key| last_under(run.get(from..to)?, key).map(|at| from + at);
         let mut at = key_in(0, run.len(), self.key)?;
         for step in &self.steps {
             let head = run.get(at)?;

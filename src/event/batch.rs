@@ -420,6 +420,7 @@ impl Batch {
 
     /// Makes `cells` the body of record `i`: where its former one stood when they fit there, else at the end of the tape.
     /// A dropped record stays dropped.
+    #[inline]
     pub fn set_body(&mut self, i: usize, cells: &[Cell]) {
         let Some(r) = self.recs.get_mut(i).filter(|r| r.first != DROPPED) else { return };
         let (from, room) = (r.first as usize, r.cells as usize);

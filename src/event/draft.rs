@@ -1,22 +1,28 @@
 //! A body being edited apart from its batch, so that entries can come, go and change places.
 
+use super::cell::{first_under, heads, is_flat};
 use super::{Batch, Cell, Key};
 
 /// The cells of one record's body. Filters keep one and use it for every record: nothing is allocated per record.
 #[derive(Debug, Default)]
 pub struct Draft {
     cells: Vec<Cell>,
+    /// Nothing is nested: every cell is an entry.
+    flat: bool,
     spare: Vec<Cell>,
 }
 
 impl Draft {
     /// Takes the body of record `i`.
+    #[inline]
     pub fn load(&mut self, batch: &Batch, i: usize) {
         self.cells.clear();
         self.cells.extend_from_slice(batch.body(i).run());
+        self.flat = is_flat(&self.cells);
     }
 
     /// Makes this the body of record `i`.
+    #[inline]
     pub fn store(&self, batch: &mut Batch, i: usize) {
         batch.set_body(i, &self.cells);
     }
@@ -26,17 +32,6 @@ impl Draft {
         &self.cells
     }
 
-    /// The places and keys of the top-level entries.
-    pub fn entries(&self) -> impl Iterator<Item = (usize, Key)> {
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let cell = self.cells.get(at)?;
-            let entry = (at, cell.key);
-            at += cell.width();
-            Some(entry)
-        })
-    }
-
     /// The top-level entries, each with all that is nested in it.
     pub fn runs(&self) -> impl Iterator<Item = (Key, &[Cell])> {
         runs(&self.cells)
@@ -44,22 +39,25 @@ impl Draft {
 
     /// How many top-level entries have this key.
     pub fn count(&self, key: Key) -> usize {
-        self.entries().filter(|e| e.1 == key).count()
+        heads(&self.cells).filter(|h| h.1 == key).count()
     }
 
     /// The place of the first entry with this key.
+    #[inline]
     pub fn position(&self, key: Key) -> Option<usize> {
-        self.entries().find(|e| e.1 == key).map(|e| e.0)
+        if self.flat { self.cells.iter().position(|c| c.key == key) } else { first_under(&self.cells, key) }
     }
 
     /// Appends a scalar.
+    #[inline]
     pub fn push(&mut self, cell: Cell) {
         self.cells.push(cell);
     }
 
     /// Gives every entry with the key `from` the key `to`.
+    #[inline]
     pub fn rename(&mut self, from: Key, to: Key) {
-        let mut at = 0;
+        let mut at = self.position(from).unwrap_or(self.cells.len());
         while let Some(cell) = self.cells.get_mut(at) {
             if cell.key == from {
                 cell.key = to;
@@ -96,7 +94,13 @@ impl Draft {
     }
 
     /// Removes the entries whose key `unwanted` names; says whether there was one.
+    #[inline]
     pub fn remove(&mut self, mut unwanted: impl FnMut(Key) -> bool) -> bool {
+        if self.flat {
+            let before = self.cells.len();
+            self.cells.retain(|c| !unwanted(c.key));
+            return self.cells.len() < before;
+        }
         let (mut from, mut to) = (0, 0);
         while let Some(cell) = self.cells.get(from) {
             let width = cell.width().min(self.cells.len() - from);

@@ -1,6 +1,6 @@
 //! Reading a batch: borrowed records, maps and values.
 
-use super::cell::{CLEAN, ESCAPED};
+use super::cell::{self, CLEAN, ESCAPED};
 use super::{Batch, Cell, Key, Kind};
 use crate::time::Time;
 use std::borrow::Cow;
@@ -65,16 +65,9 @@ impl<'a> Cells<'a> {
     }
 
     /// The last value under `key`, as JSON readers see duplicates.
+    #[inline]
     pub fn find(&self, key: Key) -> Option<Value<'a>> {
-        let mut found = None;
-        let mut at = 0;
-        while let Some(c) = self.run.get(at) {
-            if c.key == key {
-                found = Some(at);
-            }
-            at += c.width();
-        }
-        found.and_then(|i| self.value_at(i))
+        self.value_at(cell::last_under(self.run, key)?)
     }
 
     /// The value whose head is cell `i` of the run.
@@ -84,16 +77,17 @@ impl<'a> Cells<'a> {
         Some(Value::of(self.batch, head, rest))
     }
 
+    /// The text whose cell is cell `i` of the run; `None` when it is no text.
+    #[inline]
+    pub fn text_at(&self, i: usize) -> Option<Text<'a>> {
+        let cell = self.run.get(i).filter(|c| c.kind == Kind::Str)?;
+        Some(Text { raw: self.batch.arena().get(cell.span()), flags: cell.flags })
+    }
+
     /// The first entry's index in the run under `key`.
+    #[inline]
     pub fn position(&self, key: Key) -> Option<usize> {
-        let mut at = 0;
-        while let Some(c) = self.run.get(at) {
-            if c.key == key {
-                return Some(at);
-            }
-            at += c.width();
-        }
-        None
+        cell::first_under(self.run, key)
     }
 
     /// The name of a key of this run.

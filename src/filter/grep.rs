@@ -2,7 +2,7 @@
 
 use super::{Filter, FilterCx, FilterPlugin, words};
 use crate::conf::{Item, Many, PluginInfo};
-use crate::event::{Accessor, Batch, Cells, Value};
+use crate::event::{Accessor, Batch, Cells};
 use crate::parse::regex::Regex;
 use crate::plugin::MakeCx;
 
@@ -118,10 +118,8 @@ impl Filter for Grep {
 impl Grep {
     fn keeps(&mut self, body: Cells<'_>) -> bool {
         let scratch = &mut self.scratch;
-        let mut found = |rule: &Rule| match rule.path.get(body) {
-            Some(Value::Str(text)) => rule.pattern.is_match(text.meant(scratch)),
-            _ => false,
-        };
+        let mut found =
+            |rule: &Rule| rule.path.get_text(body).is_some_and(|text| rule.pattern.is_match(text.meant(scratch)));
         // Rules under AND and OR are all of one kind.
         let kept_when_found = self.rules.first().is_none_or(|r| r.keeps);
         match self.op {

@@ -2,7 +2,7 @@
 
 use super::{Emitter, Filter, FilterCx, FilterPlugin};
 use crate::conf::{FromConf, Item, Many, PluginInfo, SList, Size};
-use crate::event::{Accessor, Batch, Cells, Template, Value};
+use crate::event::{Accessor, Batch, Cells, Template};
 use crate::parse::regex::{Regex, Slots};
 use crate::plugin::MakeCx;
 
@@ -111,7 +111,7 @@ impl RewriteTag {
     /// nothing would be left of the tag.
     fn new_tag(&mut self, body: Cells<'_>, old: &str) -> Option<bool> {
         for rule in &self.rules {
-            let Some(Value::Str(text)) = rule.path.get(body) else { continue };
+            let Some(text) = rule.path.get_text(body) else { continue };
             let text = text.meant(&mut self.scratch);
             if rule.pattern.captures(text, &mut self.groups) {
                 let group = |n| self.groups.get(n).and_then(|(from, to)| text.get(from..to));
