@@ -117,13 +117,13 @@ impl Cell {
         }
     }
 
-    #[inline]
     /// Whether it is the head of a map or an array.
     #[inline]
     pub fn is_nested(&self) -> bool {
         matches!(self.kind, Kind::Map | Kind::Array)
     }
 
+    #[inline]
     fn wide(key: Key, kind: Kind, v: u64) -> Self {
         Self { key, kind, flags: 0, a: v as u32, b: (v >> 32) as u32 }
     }
