@@ -111,6 +111,7 @@ mod tests {
     use super::*;
     use crate::event::{Batch, Tag};
     use crate::fmt::json_read::JsonReader;
+    use proptest::prelude::*;
 
     fn render(template: &str, json: &str) -> String {
         let mut b = Batch::new(Tag::new("t"));
@@ -154,6 +155,23 @@ mod tests {
         assert_eq!(Template::parse("a.b").unwrap().literal(), Some("a.b"));
         for bad in ["$TAG[x]", "$TAG[1", "$TAG[-1]"] {
             assert!(Template::parse(bad).unwrap_err().contains("$TAG[n]"), "{bad}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn any_text_is_a_template_or_an_error(text in r#"[$\[\]'.TAG0-2 ,"aké]{0,24}"#) {
+            let record = r#"{"a":{"k":[1,"x"]},"k":"v","A":null}"#;
+            if let Ok(template) = Template::parse(&text) {
+                let shown = render(&text, record);
+                prop_assert!(template.literal().is_none_or(|literal| literal == shown));
+                prop_assert!(text.contains('$') || shown == text);
+            }
+            if let Ok(path) = Accessor::parse(&text) {
+                prop_assert_eq!(path.text(), text.trim());
+            }
         }
     }
 }
