@@ -304,6 +304,10 @@ impl State {
             });
         }
         drop(aside);
+        if self.is_own_database(path) {
+            self.set_aside(id, 0, true);
+            return None;
+        }
         if is_compressed(path) {
             self.set_aside(id, 0, true);
             self.say(
@@ -322,6 +326,13 @@ impl State {
             return None;
         }
         Some(if at_head { Begin::Head } else { Begin::End })
+    }
+
+    /// The database must not be read as a log: each of its changes would make another.
+    fn is_own_database(&self, path: &Path) -> bool {
+        let text = path.as_os_str().as_bytes();
+        let rest = self.conf.db.as_ref().and_then(|db| text.strip_prefix(db.as_bytes()));
+        rest.is_some_and(|rest| [&b""[..], b"-wal", b"-shm", b"-journal"].contains(&rest))
     }
 
     fn set_aside(&self, id: FileId, offset: u64, refused: bool) {

@@ -1,7 +1,7 @@
 //! One turn of a file: a bounded read straight into the batch's arena, its whole lines made records.
 
 use super::file::{File, Place, size_of};
-use super::last::Last;
+use super::last::{KEPT, Last};
 use super::lines::{HOLE, Lines, Origin, Yield};
 use super::long::{Long, cut_at};
 use crate::event::{Batch, Span};
@@ -101,6 +101,8 @@ impl Reader {
                     turn.made = made;
                     turn.bytes = file.offset - before;
                 }
+                // Programs that close a list at the end of their file write over that end: no new file.
+                None if was_edited(file) => {}
                 None => turn.cut = Some(cut(file)),
             }
         }
@@ -201,6 +203,11 @@ impl Reader {
             return Yield::default();
         }
         let hole = nuls(text);
+        if hole == got && got as u64 >= available && !last {
+            // Nothing but NULs up to the end: room that may still be written to.
+            f.unfinished = got as u64;
+            return Yield::default();
+        }
         if hole > 0 && (f.offset == 0 || f.place == Place::Hole || hole >= HOLE) {
             f.place = Place::Hole;
             f.last.clear();
@@ -251,6 +258,22 @@ fn cut(file: &mut File) -> Cut {
     let cut = Cut { offset: file.offset, last: file.last };
     file.rewind();
     cut
+}
+
+/// Whether only the end of what was read is another now; that is then known as it is.
+fn was_edited(f: &mut File) -> bool {
+    let Some(fd) = &f.fd else { return false };
+    let mut now = [0; KEPT];
+    let before = f.last.all();
+    let at = f.offset.saturating_sub(before.len() as u64);
+    let Some(now) = now.get_mut(..before.len()) else { return false };
+    let read = rustix::io::pread(fd, &mut *now, at).unwrap_or(0);
+    let same = before.iter().zip(&*now).take_while(|(a, b)| a == b).count();
+    let edited = read == before.len() && same >= KEPT / 2;
+    if edited {
+        f.last.push(now);
+    }
+    edited
 }
 
 /// Reads `n` bytes at `offset` to the end of the arena; answers how many there were.

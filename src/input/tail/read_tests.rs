@@ -137,6 +137,10 @@ fn holes_are_passed_over() {
     lab.append("est\n");
     assert_eq!(lab.records(), ["newest"]);
     assert_eq!(lab.made.long, 0);
+    // Room that is not written to yet is not passed over.
+    let mut lab = Lab::new(100, Long::Pieces);
+    lab.append([b"a\n", &[0; 2000][..]].concat());
+    assert_eq!(lab.file.offset, 2);
     // Blocks that a crash left empty inside a file.
     let mut lab = Lab::new(5000, Long::Skip);
     lab.append([b"a\n", &[0; HOLE][..], b"b\n", &[0; 10], b"c\n"].concat());
@@ -252,6 +256,19 @@ fn a_file_cut_and_written_beyond_its_offset_is_noticed() {
     lab.append("and on\n");
     assert!(!lab.truncated);
     assert_eq!(lab.records(), ["one", "end", "and on"]);
+}
+
+#[test]
+fn an_end_that_is_written_over_is_no_new_file() {
+    let mut lab = Lab::new(100, Long::Pieces);
+    lab.append("[\n{\"an entry\":1,\"of some\":\"length\"},\n{\"and another\":2,\"that follows\":\"it\"}\n]\n");
+    let before = lab.records();
+    let text = std::fs::read_to_string(&lab.file.name).unwrap();
+    lab.dir.write("f", format!("{},\n{{\"next\":3}}\n]\n", &text[..text.len() - 3]));
+    lab.read();
+    assert!(!lab.truncated);
+    assert_eq!(lab.records()[..before.len()], before);
+    assert!(lab.records().len() > before.len() && lab.records().last().unwrap() == "]", "{:?}", lab.records());
 }
 
 #[test]

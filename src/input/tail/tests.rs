@@ -514,6 +514,15 @@ mod remembered {
     }
 
     #[test]
+    fn the_database_is_no_log() {
+        run(async |dir: Rc<TempDir>| {
+            dir.write("a.log", "1\n");
+            Lab::start(&dir, &[("path", "{}/*"), ("db", "{}/t.db"), HEAD]).stop_after(1).await;
+            Lab::start(&dir, &[("path", "{}/*"), ("db", "{}/t.db"), HEAD]).stop_after(0).await;
+        });
+    }
+
+    #[test]
     fn truncation_is_remembered() {
         run(async |dir: Rc<TempDir>| {
             dir.write("a.log", "1\n2\n3\n");
