@@ -5,4 +5,5 @@ mod config;
 mod golden;
 #[allow(dead_code, unused_imports)]
 mod lab;
+mod running;
 mod tidy;

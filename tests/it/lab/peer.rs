@@ -31,7 +31,10 @@ pub struct Peer {
 impl Peer {
     /// Listens on a free port of the loopback interface.
     pub fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
+    }
+
+    fn on(listener: TcpListener, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let port = listener.local_addr().unwrap().port();
         let (connections, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (count, end, serve) = (connections.clone(), stop.clone(), Arc::new(serve));
@@ -94,9 +97,18 @@ impl TcpSink {
 
     /// Reads `bytes` at a time, with a pause between.
     pub fn slow(bytes: usize, pause: Duration) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), bytes, pause)
+    }
+
+    /// Listens on this port.
+    pub fn at(port: u16) -> Self {
+        Self::on(TcpListener::bind(("127.0.0.1", port)).unwrap(), 64 * 1024, Duration::ZERO)
+    }
+
+    fn on(listener: TcpListener, bytes: usize, pause: Duration) -> Self {
         let got = Arc::new(Mutex::new(Vec::new()));
         let keep = got.clone();
-        let peer = Peer::new(move |mut stream| {
+        let peer = Peer::on(listener, move |mut stream| {
             let mut buf = vec![0; bytes];
             while let Ok(n @ 1..) = stream.read(&mut buf) {
                 keep.lock().unwrap().extend_from_slice(&buf[..n]);

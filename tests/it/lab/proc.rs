@@ -39,6 +39,22 @@ impl Command {
         }
     }
 
+    /// Another copy of the program.
+    pub fn program(mut self, path: &Path) -> Self {
+        let mut other = std::process::Command::new(path);
+        other.args(self.inner.get_args()).current_dir(&self.dir).env_clear();
+        other.envs(self.inner.get_envs().filter_map(|(k, v)| Some((k, v?))));
+        self.shown = format!("({}) {}", path.display(), self.shown);
+        self.inner = other;
+        self
+    }
+
+    /// Another folder to run in.
+    pub fn in_dir(mut self, dir: &Path) -> Self {
+        self.inner.current_dir(dir);
+        self
+    }
+
     /// What the program reads on standard input; nothing (end of file at once) when not called.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
@@ -55,7 +71,8 @@ impl Command {
     /// Puts other words before the program: `unshare -m …`.
     pub fn through(mut self, words: &[&str]) -> Self {
         let mut outer = std::process::Command::new(words[0]);
-        outer.args(&words[1..]).arg(self.inner.get_program()).args(self.inner.get_args()).current_dir(&self.dir);
+        outer.args(&words[1..]).arg(self.inner.get_program()).args(self.inner.get_args());
+        outer.current_dir(self.inner.get_current_dir().unwrap_or(&self.dir));
         outer.env_clear().envs(self.inner.get_envs().filter_map(|(k, v)| Some((k, v?))));
         self.shown = format!("{} {}", words.join(" "), self.shown);
         self.inner = outer;
