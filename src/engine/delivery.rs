@@ -120,11 +120,11 @@ impl OutputState {
                 self.stats.errors.add(1);
                 self.drop_records(&task, total, &why);
             }
-            Outcome::Part { retry, dropped, why } => {
+            Outcome::Part { retry, why, dropped, refused } => {
                 self.took(total.saturating_sub(retry.len() + dropped.len()), size);
                 if !dropped.is_empty() {
                     self.stats.errors.add(1);
-                    self.drop_records(&task, dropped.len(), &why);
+                    self.drop_records(&task, dropped.len(), &refused);
                 }
                 if retry.is_empty() {
                     if task.attempts > 0 {

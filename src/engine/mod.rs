@@ -76,7 +76,11 @@ fn start_input(core: &Rc<Core>, ready: Ready, failed: Rc<Cell<usize>>, total: us
     let core = core.clone();
     rt::spawn(async move {
         if let Err(e) = input.run(cx).await {
-            log::error!("[{label}] stopped: {e}; what it had read goes on to the outputs");
+            let why = match &e {
+                Error::Plugin(_, why) => why.clone(),
+                other => other.to_string(),
+            };
+            log::error!("[{label}] stopped: {why}; what it had read goes on to the outputs");
             failed.set(failed.get() + 1);
             if failed.get() == total && !core.state.stopping.get() {
                 log::error!("[engine] every input has failed; nothing is left to do");

@@ -185,7 +185,7 @@ fn filters_drop_and_re_emit_and_acks_wait_for_both() {
 
 #[test]
 fn only_failed_items_are_sent_again() {
-    let part = Outcome::Part { retry: vec![1, 3], dropped: vec![2], why: "busy".into() };
+    let part = Outcome::Part { retry: vec![1, 3], why: "busy".into(), dropped: vec![2], refused: "bad".into() };
     let store = Store { script: RefCell::new([part].into()), ..Store::default() };
     let r = run(5, 5, 1 << 20, vec![], store, None);
     assert_eq!(r.got, ["t line 0", "t line 4", "t line 1", "t line 3"]);

@@ -78,10 +78,12 @@ pub enum Outcome {
     Part {
         /// Records to send again.
         retry: Vec<u32>,
+        /// The first reason the server gave for them.
+        why: Why,
         /// Records that can never be stored.
         dropped: Vec<u32>,
-        /// The first reason the server gave.
-        why: Why,
+        /// The first reason the server gave for them.
+        refused: Why,
     },
 }
 

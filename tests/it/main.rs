@@ -2,8 +2,10 @@
 
 mod cli;
 mod config;
+mod es;
 mod golden;
 #[allow(dead_code, unused_imports)]
 mod lab;
+mod net;
 mod running;
 mod tidy;

@@ -52,8 +52,9 @@ impl<'a> Body<'a> {
 #[derive(Debug, Default)]
 struct Left {
     retry: Vec<u32>,
-    dropped: Vec<u32>,
     why: Option<String>,
+    dropped: Vec<u32>,
+    refused: Option<String>,
 }
 
 impl Client {
@@ -61,13 +62,13 @@ impl Client {
     pub fn send(&self, body: Body<'_>) -> Outcome {
         let mut left = Left::default();
         self.send_part(body, 0, body.items.len(), &mut left);
-        let why = left.why.unwrap_or_default();
+        let (why, refused) = (left.why.unwrap_or_default(), left.refused.unwrap_or_default());
         if left.retry.is_empty() && left.dropped.is_empty() {
             Outcome::Done
         } else if left.retry.len() == body.items.len() {
             Outcome::Retry(why.into())
         } else {
-            Outcome::Part { retry: left.retry, dropped: left.dropped, why: why.into() }
+            Outcome::Part { retry: left.retry, why: why.into(), dropped: left.dropped, refused: refused.into() }
         }
     }
 
@@ -99,7 +100,7 @@ impl Client {
             }
             413 => {
                 left.dropped.extend(records());
-                left.why.get_or_insert(format!("413: the server takes no document of {} bytes", bytes.len()));
+                left.refused.get_or_insert(format!("413: the server takes no document of {} bytes", bytes.len()));
                 return;
             }
             _ => return fail(left, http_error(status, &answer)),
@@ -112,13 +113,13 @@ impl Client {
             }
             Answer::Items(verdicts) => {
                 for (verdict, &(_, record)) in verdicts.into_iter().zip(items) {
-                    let (list, why) = match verdict {
+                    let (list, reason, why) = match verdict {
                         Verdict::Done => continue,
-                        Verdict::Retry(why) => (&mut left.retry, why),
-                        Verdict::Refused(why) => (&mut left.dropped, why),
+                        Verdict::Retry(why) => (&mut left.retry, &mut left.why, why),
+                        Verdict::Refused(why) => (&mut left.dropped, &mut left.refused, why),
                     };
                     list.push(record);
-                    left.why.get_or_insert(why);
+                    reason.get_or_insert(why);
                 }
             }
         }
@@ -272,7 +273,11 @@ mod tests {
     #[test]
     fn items_are_judged_one_by_one() {
         let answer = r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":429,"error":{"type":"t","reason":"busy"}}},{"create":{"status":400,"error":{"type":"m","reason":"bad"}}},{"create":{"status":409}}]}"#;
-        check(vec![(200, answer)], r#"Part { retry: [11], dropped: [12], why: "429 t: busy" }"#, &[ALL]);
+        check(
+            vec![(200, answer)],
+            r#"Part { retry: [11], why: "429 t: busy", dropped: [12], refused: "400 m: bad" }"#,
+            &[ALL],
+        );
         check(vec![(200, r#"{"errors":false,"items":[]}"#)], "Done", &[ALL]);
     }
 
@@ -291,7 +296,7 @@ mod tests {
         let parts = [ALL, "a\nb\n", "c\nd\n", "c\n", "d\n"];
         check(
             script,
-            r#"Part { retry: [], dropped: [12], why: "413: the server takes no document of 2 bytes" }"#,
+            r#"Part { retry: [], why: "", dropped: [12], refused: "413: the server takes no document of 2 bytes" }"#,
             &parts,
         );
     }
