@@ -27,6 +27,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Err(e) => refuse(&e),
         };
     }
+    // What goes wrong before the level is known is said all the same.
+    let _ = logger::init(Setup::level(log::LevelFilter::Warn));
     let mut diags = Diags::new();
     let sections = std::mem::take(&mut args.sections);
     let loaded = load::load(args.config.as_deref(), sections, &catalog, Env::of_process(), &mut diags);

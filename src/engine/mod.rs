@@ -160,6 +160,10 @@ async fn shutdown(core: &Rc<Core>, inputs: Vec<Task<()>>) {
             log::warn!("[engine] output {} did not end in time", out.name);
         }
     }
+    if let Some(screen) = rt::FdWriter::open_stdout() {
+        // What filters have shown may still wait for a slow reader.
+        rt::timeout(LAST_WORDS, screen.settle()).await;
+    }
     dump::summary(core);
     log::info!("[engine] service has stopped ({} pending tasks)", core.chunks.get());
 }

@@ -1,7 +1,7 @@
 //! Unix signals as events of the reactor.
 
 use super::Source;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 use std::io::{Read, Result};
 use std::os::unix::net::UnixStream;
@@ -61,6 +61,8 @@ impl Signals {
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
         let mut flags = Vec::new();
+        // A limit on the size of files is then answered by write(2), where it can be handled, and does not end the process.
+        flag::register(SIGXFSZ, Arc::default())?;
         for (signal, number) in ALL {
             let caught = Arc::new(AtomicBool::new(false));
             // The flag is set before the pipe wakes the reader: actions run in the order of registration.

@@ -193,7 +193,9 @@ impl Output for Files {
     fn start(&self) -> Result<(), Error> {
         if let Some(dir) = self.target.dir.as_deref().filter(|d| !self.mkdir && !d.is_dir()) {
             let (label, dir) = (&self.label, dir.display());
-            log::warn!("[{label}] there is no directory '{dir}': nothing can be written until there is (or set Mkdir on)");
+            log::warn!(
+                "[{label}] there is no directory '{dir}': nothing can be written until there is (or set Mkdir on)"
+            );
         }
         Ok(())
     }
