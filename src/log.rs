@@ -301,6 +301,7 @@ impl Out {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::io::Read;
     use std::os::fd::OwnedFd;
 
@@ -339,6 +340,16 @@ mod tests {
         }
         let fits = "x".repeat(4000);
         assert!(composed(Some(Level::Info), &fits, false).ends_with("x\n"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn no_text_makes_a_line_too_long_or_steers_a_terminal(text in "(\\PC|[\\x00-\\x9f]){0,200}", times in 1usize..60) {
+            let line = composed(Some(Level::Info), &text.repeat(times), false);
+            prop_assert!(line.len() <= LINE && line.ends_with('\n'));
+            prop_assert!(line.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()));
+        }
     }
 
     #[test]

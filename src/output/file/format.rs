@@ -136,7 +136,10 @@ fn ltsv(record: &Record<'_>, delimiter: &str, label: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::super::super::testing::batch;
     use super::*;
+    use crate::event::{Batch, Key, Kind, Tag};
     use crate::fmt::date_format::DateFormat;
+    use crate::time::Time;
+    use proptest::prelude::*;
 
     const SAMPLE: &str = r#"{"a":"x \"q\"","n":1,"f":1.5,"m":{"k":"v"}}"#;
 
@@ -171,6 +174,57 @@ mod tests {
         check(&csv, r#"{"a":"1\n2,3"}"#, &format!("{time},\"1\n2,3\"\n"));
         check(&csv, "{}", "");
         check(&Format::Csv("\t".into()), r#"{"a":1,"b":[1,2]}"#, &format!("{time}\t1\t[1, 2]\n"));
+    }
+
+    /// The fields of one RFC 4180 record; what follows it must be nothing.
+    fn fields(line: &str) -> Vec<String> {
+        let (mut all, mut rest) = (Vec::new(), line);
+        loop {
+            let (field, after) = match rest.strip_prefix('"') {
+                Some(mut quoted) => {
+                    let mut field = String::new();
+                    loop {
+                        let (part, after) = quoted.split_once('"').expect("a closing quote");
+                        field.push_str(part);
+                        match after.strip_prefix('"') {
+                            Some(more) => (field.push('"'), quoted = more).1,
+                            None => break (field, after),
+                        }
+                    }
+                }
+                None => {
+                    let (field, after) = rest.split_at(rest.find([',', '\n']).expect("an end"));
+                    (field.to_owned(), after)
+                }
+            };
+            all.push(field);
+            match after.strip_prefix(',') {
+                Some(more) => rest = more,
+                None => return (assert_eq!(after, "\n"), all).1,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn csv_gives_back_what_went_in(texts in proptest::collection::vec("[a\",\n\r=>é]{0,6}", 1..5), nest in any::<bool>()) {
+            let mut b = Batch::new(Tag::new("t"));
+            let mark = b.begin();
+            for text in &texts {
+                let list = nest.then(|| b.open(Key::of("l"), Kind::Array));
+                b.push_text(Key::of("k"), text.as_bytes());
+                if let Some(list) = list {
+                    b.close(list, 1);
+                }
+            }
+            b.finish(mark, Time(1));
+            let mut out = Vec::new();
+            Format::Csv(",".into()).write(&View::all(&b), &mut out);
+            let want = texts.iter().map(|t| if nest { format!("[\"{t}\"]") } else { t.clone() });
+            let want: Vec<_> = std::iter::once("0.000000001".to_owned()).chain(want).collect();
+            prop_assert_eq!(fields(&String::from_utf8(out).unwrap()), want);
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ fn file_name(tag: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn tags_stay_in_the_directory() {
@@ -79,6 +80,16 @@ mod tests {
     fn long_tags_are_cut_and_stay_apart() {
         let (a, b) = (file_name(&("é".repeat(300) + "a")), file_name(&("é".repeat(300) + "b")));
         assert!(a.len() <= 210 && a.starts_with('é') && a != b, "{a} {b}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn no_tag_leads_out_of_the_directory(tag in "([./\\\\a\\PC\\x00-\\x1f]|\\.\\./){0,120}") {
+            let name = file_name(&tag);
+            prop_assert!(!name.is_empty() && name.len() <= 255 && name != "." && !name.contains(".."));
+            prop_assert!(!name.contains(['/', '\\', '\0']) && !name.chars().any(char::is_control));
+        }
     }
 
     #[test]
