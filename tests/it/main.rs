@@ -8,4 +8,5 @@ mod golden;
 mod lab;
 mod net;
 mod running;
+mod samples;
 mod tidy;

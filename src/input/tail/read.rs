@@ -172,7 +172,7 @@ impl Reader {
         let skip = match f.place {
             Place::Dropping(_) => memchr::memchr(b'\n', text).map_or(end, |at| at + 1),
             Place::Hole => nuls(text),
-            _ if f.offset == 0 => nuls(text),
+            _ if f.offset == 0 => hole_at_start(nuls(text)),
             _ => 0,
         };
         let path = f.path.clone();
@@ -208,7 +208,8 @@ impl Reader {
             f.unfinished = got as u64;
             return Yield::default();
         }
-        if hole > 0 && (f.offset == 0 || f.place == Place::Hole || hole >= HOLE) {
+        let at_start = f.offset == 0 && hole_at_start(hole) > 0;
+        if hole > 0 && (at_start || f.place == Place::Hole || hole >= HOLE) {
             f.place = Place::Hole;
             f.last.clear();
             f.offset = if hole == got { behind_hole(f, got as u64, available) } else { f.offset + hole as u64 };
@@ -293,6 +294,12 @@ fn behind_hole(f: &File, read: u64, available: u64) -> u64 {
     let known = f.offset + read;
     let data = f.fd.as_ref().and_then(|fd| rustix::fs::seek(fd, SeekFrom::Data(known)).ok());
     data.unwrap_or(known).clamp(known, f.offset + available)
+}
+
+/// How much of a run of NULs at the start of a file is a hole that a truncation left. Fewer than four may be the first
+/// character of text in UTF-16 or UTF-32.
+fn hole_at_start(nuls: usize) -> usize {
+    if nuls > 3 { nuls } else { 0 }
 }
 
 fn nuls(text: &[u8]) -> usize {

@@ -129,6 +129,10 @@ fn holes_are_passed_over() {
     let mut lab = Lab::new(100, Long::Pieces);
     lab.append([&[0; 50][..], b"new\nx\n"].concat());
     assert_eq!(lab.records(), ["new", "x"]);
+    // Text in UTF-16 is no hole.
+    let mut lab = Lab::new(100, Long::Pieces);
+    lab.append(b"\0U\0T\n");
+    assert_eq!(lab.raw(), [b"\0U\0T"]);
     // The same, longer than any line, and the data comes later; in three reads.
     let mut lab = Lab::new(100, Long::Skip);
     lab.append([0; 60]);
