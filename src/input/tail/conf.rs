@@ -13,7 +13,8 @@ crate::config! {
         exclude_path: CList => "Exclude_Path" = "",
         /// The key that holds a line which no parser took apart.
         key: String => "Key" = "log",
-        /// Read files that are present at the start from their head, not from their end.
+        /// Read files that are present at the start from their head, not from their end. The end is the start of the
+        /// last line while that has no line end yet, so that no half line is delivered.
         read_from_head: bool => "Read_from_Head" = "false",
         /// Read files that appear later from their head.
         read_newly_discovered_files_from_head: bool => "Read_Newly_Discovered_Files_From_Head" = "true",

@@ -6,7 +6,7 @@ use super::state::{Grave, State};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 impl State {
     /// Rows of files that are not under their names any more: those rotated meanwhile are read to their end, the rest
@@ -29,7 +29,9 @@ impl State {
         let Ok(stat) = rustix::fs::stat(&at) else { return false };
         let id = FileId::of(&stat);
         let size = size_of(&stat);
-        if self.files.borrow().with_id(id).is_some() || size <= row.offset {
+        let written = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+        let quiet = SystemTime::now().duration_since(written).is_ok_and(|age| age > self.conf.rotate_wait);
+        if self.files.borrow().with_id(id).is_some() || size < row.offset || (size == row.offset && quiet) {
             return false;
         }
         let Some(tag) = self.tag_of(live, id) else { return false };
