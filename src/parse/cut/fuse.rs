@@ -3,8 +3,8 @@
 use super::first::{self, First};
 use super::inst::{Count, Inst, Pc, Rest, Ways};
 use super::lower::Unfit;
-use super::op::Op;
-use super::scan::{Back, Tables};
+use super::op::{Look, Op};
+use super::scan::{Back, Scan, Tables};
 use super::set::{Beyond, ByteSet, CharSet};
 
 /// Instructions and what they refer to.
@@ -16,6 +16,8 @@ pub(super) struct Code {
     pub(super) classes: Vec<CharSet>,
     pub(super) ways: Vec<Ways>,
     pub(super) counts: Vec<Count>,
+    /// Where to begin: behind an assertion that the choice of starts makes sure of.
+    pub(super) entry: usize,
     /// What a match can begin with.
     pub(super) first: ByteSet,
     /// Whether a match can begin at the end of the text.
@@ -38,6 +40,8 @@ pub(super) fn fuse(ops: &[Op], groups: usize) -> Result<Code, Unfit> {
     let groups = u16::try_from(groups).map_err(|_| Unfit)?;
     let mut fuse = Fuse { later: later(ops, groups), target: targets(ops), firsts, ops, code: Code::default() };
     let start = fuse.first(0);
+    let assured = matches!(ops.first(), Some(Op::Look(Look::Start | Look::StartLine)));
+    fuse.code.entry = usize::from(assured);
     (fuse.code.first, fuse.code.first_end) = (start.set, start.end);
     // Where each step's instruction is; places in instructions are steps until all are known.
     let mut places = vec![0; ops.len() + 1];
@@ -234,7 +238,11 @@ impl Fuse<'_> {
             let (bytes, after) = self.masked_bytes(next);
             if (1..=8).contains(&bytes.len()) && bytes.iter().all(|&(_, bits)| bits == 0xff) {
                 let word = bytes.iter().rev().fold(0, |word, &(b, _)| word << 8 | u64::from(b));
-                self.push(Inst::Field { scan, group, min, len: bytes.len() as u8, word });
+                self.push(match (scan, bytes.as_slice()) {
+                    (Scan::One(byte), [(only, _)]) if byte == *only => Inst::FieldOne { byte, group, min },
+                    (Scan::One(byte), _) => Inst::FieldLit { byte, group, min, len: bytes.len() as u8, word },
+                    _ => Inst::Field { scan, group, min, len: bytes.len() as u8, word },
+                });
                 return Ok(after);
             }
         }

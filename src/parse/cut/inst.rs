@@ -27,7 +27,21 @@ pub(super) enum Inst {
     Wide {
         class: u16,
     },
-    /// A run that never needs to be cut short, then up to eight bytes. The field of log lines.
+    /// A run up to a byte, and that byte: the field of log lines.
+    FieldOne {
+        byte: u8,
+        group: u16,
+        min: u8,
+    },
+    /// A run up to a byte, then up to eight bytes.
+    FieldLit {
+        byte: u8,
+        group: u16,
+        min: u8,
+        len: u8,
+        word: u64,
+    },
+    /// A run that never needs to be cut short, then up to eight bytes.
     Field {
         scan: Scan,
         group: u16,

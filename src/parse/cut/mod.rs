@@ -55,3 +55,13 @@ impl Program {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+impl Program {
+    pub(super) fn dump(&self) -> String {
+        let mut s = format!("size {}\n", std::mem::size_of::<inst::Inst>());
+        for (i, x) in self.code.insts.iter().enumerate() {
+            s.push_str(&format!("{i} {x:?}\n"));
+        }
+        s
+    }
+}

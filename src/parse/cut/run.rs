@@ -7,11 +7,11 @@ use super::chars;
 use super::fuse::Code;
 use super::inst::{Count, Inst, Rest};
 use super::op::Look;
-use super::scan::{Scan, backward};
+use super::scan::backward;
 use super::set::{Beyond, ByteSet};
 
 /// Ways not taken that are remembered at a time; a text that needs more is left to another engine.
-const MAX_FRAMES: usize = 1024;
+const MAX_FRAMES: usize = 256;
 /// What going back costs of the budget, on top of the bytes scanned.
 const STEP: i64 = 4;
 
@@ -43,6 +43,7 @@ pub(super) enum Tried {
 }
 
 /// Tries to match from `start` on. Groups from 1 on must be unset; `budget` is what may still be spent.
+#[inline]
 pub(super) fn run(code: &Code, text: &[u8], start: usize, slots: &mut [Span], budget: &mut i64) -> Tried {
     let mut stack = Stack::new();
     let mut m = Machine { code, text, slots, stack: &mut stack, budget: *budget };
@@ -61,27 +62,50 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(&mut self, start: usize) -> Tried {
-        let (mut pc, mut at) = (0, start);
+        let (text, code) = (self.text, self.code);
+        let (insts, tables) = (code.insts.as_slice(), &code.tables);
+        let (mut pc, mut at) = (code.entry, start);
+        // Where the way being tried began: what it has read is charged when it fails.
+        let mut begun = start;
         loop {
-            let Some(inst) = self.code.insts.get(pc) else { return Tried::Miss };
+            let Some(inst) = insts.get(pc) else { return Tried::Miss };
             // An arm that succeeds says where to go on; one that does not falls through to going back.
             match *inst {
-                Inst::Field { scan, group, min, len, word } => {
-                    let stop = self.forward(scan, at);
-                    if stop >= at + usize::from(min) && is_literal(self.text, stop, word, low_bytes(len), len) {
+                Inst::FieldOne { byte, group, min } => {
+                    let stop = tables.until(byte, text, at);
+                    if stop < text.len() && stop >= at + usize::from(min) {
+                        self.group(group, at, stop);
+                        (pc, at) = (pc + 1, stop + 1);
+                        continue;
+                    }
+                    at = stop;
+                }
+                Inst::FieldLit { byte, group, min, len, word } => {
+                    let stop = tables.until(byte, text, at);
+                    if stop >= at + usize::from(min) && is_bytes(text, stop, word, len) {
                         self.group(group, at, stop);
                         (pc, at) = (pc + 1, stop + usize::from(len));
                         continue;
                     }
+                    at = stop;
+                }
+                Inst::Field { scan, group, min, len, word } => {
+                    let stop = tables.forward(scan, text, at);
+                    if stop >= at + usize::from(min) && is_bytes(text, stop, word, len) {
+                        self.group(group, at, stop);
+                        (pc, at) = (pc + 1, stop + usize::from(len));
+                        continue;
+                    }
+                    at = stop;
                 }
                 Inst::Lit { word, mask, len } => {
-                    if is_literal(self.text, at, word, mask, len) {
+                    if is_literal(text, at, word, mask, len) {
                         (pc, at) = (pc + 1, at + usize::from(len));
                         continue;
                     }
                 }
                 Inst::Take { scan, group, min } => {
-                    let stop = self.forward(scan, at);
+                    let stop = tables.forward(scan, text, at);
                     if stop >= at + usize::from(min) {
                         self.group(group, at, stop);
                         (pc, at) = (pc + 1, stop);
@@ -89,7 +113,7 @@ impl Machine<'_> {
                     }
                 }
                 Inst::Peek { byte, hit, miss } => {
-                    pc = usize::from(if self.text.get(at) == Some(&byte) { hit } else { miss });
+                    pc = usize::from(if text.get(at) == Some(&byte) { hit } else { miss });
                     continue;
                 }
                 Inst::Save { slot } => {
@@ -100,7 +124,7 @@ impl Machine<'_> {
                     continue;
                 }
                 Inst::Greedy { scan, group, min, rest } => {
-                    let stop = self.forward(scan, at);
+                    let stop = tables.forward(scan, text, at);
                     let least = at + usize::from(min);
                     if stop >= least
                         && let Some((end, more)) = self.longest(least, stop, rest)
@@ -119,8 +143,8 @@ impl Machine<'_> {
                     }
                 }
                 Inst::Split { a, b, first, .. } => {
-                    if let Some(ways) = self.code.ways.get(usize::from(first)) {
-                        let (can_a, can_b) = match self.text.get(at) {
+                    if let Some(ways) = code.ways.get(usize::from(first)) {
+                        let (can_a, can_b) = match text.get(at) {
                             Some(&byte) => (ways.a.contains(byte), ways.b.contains(byte)),
                             None => (ways.a_end, ways.b_end),
                         };
@@ -162,7 +186,7 @@ impl Machine<'_> {
                 }
                 Inst::Count { scan, group, count, rest } => {
                     let Count { min, max } = self.count(count);
-                    let stop = self.forward(scan, at).min(at.saturating_add(max));
+                    let stop = tables.forward(scan, text, at).min(at.saturating_add(max));
                     let least = at + min;
                     let end = match rest {
                         _ if stop < least => None,
@@ -207,6 +231,7 @@ impl Machine<'_> {
                 }
                 Inst::Return => {
                     if let Some(opened) = self.unwind(|inst| *inst == Inst::Mark) {
+                        self.budget -= at.saturating_sub(opened) as i64 / 8;
                         (pc, at) = (pc + 1, opened);
                         continue;
                     }
@@ -221,10 +246,12 @@ impl Machine<'_> {
                 Inst::Match => return Tried::Hit(at),
                 Inst::Fail => {}
             }
+            self.budget -= at.saturating_sub(begun) as i64 / 8;
             match self.resume() {
                 Ok(next) => (pc, at) = next,
                 Err(tried) => return tried,
             }
+            begun = at;
         }
     }
 
@@ -268,13 +295,6 @@ impl Machine<'_> {
         }
     }
 
-    #[inline(always)]
-    fn forward(&mut self, scan: Scan, at: usize) -> usize {
-        let stop = self.code.tables.forward(scan, self.text, at);
-        self.budget -= (stop - at) as i64 / 8;
-        stop
-    }
-
     /// The longest end of a run at which the rest can begin, and whether there may be a shorter one.
     #[inline]
     fn longest(&mut self, least: usize, stop: usize, rest: Rest) -> Option<(usize, bool)> {
@@ -304,7 +324,7 @@ impl Machine<'_> {
     #[inline]
     fn shortest(&mut self, inst: &Inst, from: usize) -> Option<(usize, bool)> {
         let Inst::Lazy { scan, set, rest, .. } = *inst else { return None };
-        let stop = self.forward(scan, from);
+        let stop = self.code.tables.forward(scan, self.text, from);
         match self.text.get(stop) {
             None => rest.end.then_some((stop, false)),
             Some(&b) if self.set(rest.first).contains(b) => Some((stop, self.set(set).contains(b))),
@@ -434,14 +454,19 @@ impl Machine<'_> {
     }
 }
 
-/// The mask of the lowest `len` (1 to 8) bytes.
+/// Whether the `len` (1 to 8) bytes at `at` are those of `word`.
 #[inline(always)]
-fn low_bytes(len: u8) -> u64 {
-    u64::MAX >> (64 - 8 * u32::from(len)).min(63)
+fn is_bytes(text: &[u8], at: usize, word: u64, len: u8) -> bool {
+    if let Some(lane) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        // Shifted left, the bytes behind the `len` first ones fall out.
+        let out = 8 * (8 - u32::from(len)) & 63;
+        return (u64::from_le_bytes(*lane) ^ word) << out == 0;
+    }
+    is_literal(text, at, word, u64::MAX, len)
 }
 
 /// Whether the `len` bytes at `at`, under a mask, are those of `word`.
-#[inline(always)]
+#[inline]
 fn is_literal(text: &[u8], at: usize, word: u64, mask: u64, len: u8) -> bool {
     if let Some(lane) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         return u64::from_le_bytes(*lane) & mask == word;

@@ -14,6 +14,8 @@ pub(super) enum Scan {
     One(u8),
     Two(u8, u8),
     Three(u8, u8, u8),
+    /// Anything but this byte stops it; such runs are short.
+    While(u8),
     /// Any byte outside these bounds (both ASCII) stops it.
     Outside(u8, u8),
     /// Any byte outside both of two ranges, whose bounds are in a list.
@@ -48,6 +50,7 @@ impl Tables {
             (&[a], _) => Scan::One(a),
             (&[a, b], _) => Scan::Two(a, b),
             (&[a, b, c], _) => Scan::Three(a, b, c),
+            (_, &[(only, high)]) if only == high => Scan::While(only),
             (_, &[(low, high)]) if high.is_ascii() => Scan::Outside(low, high),
             (_, &[(a, b), (c, d)]) if d.is_ascii() => {
                 let pair = [a, b, c, d];
@@ -72,10 +75,7 @@ impl Tables {
     #[inline(always)]
     pub(super) fn forward(&self, scan: Scan, text: &[u8], from: usize) -> usize {
         match scan {
-            Scan::One(a) => {
-                let a8 = splat(a);
-                near(text, from, |w| zero_bytes(w ^ a8), |far| memchr::memchr(a, far))
-            }
+            Scan::One(a) => self.until(a, text, from),
             Scan::Two(a, b) => {
                 let (a8, b8) = (splat(a), splat(b));
                 let stop = |w| zero_bytes(w ^ a8) | zero_bytes(w ^ b8);
@@ -86,6 +86,13 @@ impl Tables {
                 let stop = |w| zero_bytes(w ^ a8) | zero_bytes(w ^ b8) | zero_bytes(w ^ c8);
                 near(text, from, stop, |far| memchr::memchr3(a, b, c, far))
             }
+            Scan::While(byte) => {
+                let mut at = from;
+                while text.get(at) == Some(&byte) {
+                    at += 1;
+                }
+                at
+            }
             Scan::Outside(low, high) => every(text, from, |w| !inside(w, low, high) & HIGHS),
             Scan::Outside2(at) => {
                 let [a, b, c, d] = self.pairs.get(usize::from(at)).copied().unwrap_or_default();
@@ -94,6 +101,17 @@ impl Tables {
             Scan::Low(at) => self.low(usize::from(at), text, from),
             Scan::Table(at) => self.table(usize::from(at), text, from),
             Scan::End => text.len(),
+        }
+    }
+
+    /// The first `byte` at or behind `from`, or the length of the text.
+    #[inline(always)]
+    pub(super) fn until(&self, byte: u8, text: &[u8], from: usize) -> usize {
+        use memchr::arch::x86_64::sse2::memchr::One;
+        let Some(rest) = text.get(from..) else { return from };
+        match One::new(byte) {
+            Some(one) => one.find(rest).map_or(text.len(), |i| from + i),
+            None => from,
         }
     }
 
@@ -266,6 +284,7 @@ mod tests {
         check(ByteSet::of(b" "), |s| matches!(s, Scan::One(_)));
         check(ByteSet::of(b"\x00\xff"), |s| matches!(s, Scan::Two(..)));
         check(ByteSet::of(b"ab\x80"), |s| matches!(s, Scan::Three(..)));
+        check(ByteSet::of(b" ").not(), |s| matches!(s, Scan::While(_)));
         check(ByteSet::EMPTY.with(b'0', b'9').not(), |s| matches!(s, Scan::Outside(..)));
         check(ByteSet::EMPTY.with(0, 0x7f).not(), |s| matches!(s, Scan::Outside(..)));
         check(ByteSet::EMPTY.with(b'0', b'9').with(b'a', b'z').not(), |s| matches!(s, Scan::Outside2(_)));

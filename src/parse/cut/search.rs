@@ -11,6 +11,7 @@ use super::scan::{Scan, Tables};
 
 /// The budget of a search in a text of so many bytes, about a nanosecond each: lines are tried hard, long texts go to
 /// another engine as soon as they take more than a few looks at each byte.
+#[inline]
 fn budget(len: usize) -> i64 {
     2_000 + 30 * len.min(4_096) as i64 + 2 * len as i64
 }
@@ -68,6 +69,7 @@ impl Starts {
     }
 
     /// The first place from `from` on at which to try.
+    #[inline]
     fn next(&self, text: &[u8], from: usize) -> Option<usize> {
         match self {
             Self::Text => (from == 0).then_some(0),
@@ -89,13 +91,13 @@ impl Program {
         }
         let mut budget = budget(text.len());
         let mut from = 0;
-        slots.fill((UNSET, UNSET));
         while let Some(at) = self.starts.next(text, from) {
             from = at + 1;
             // No match begins inside a character.
             if text.get(at).is_some_and(|&b| is_inside(b)) {
                 continue;
             }
+            slots.fill((UNSET, UNSET));
             match run(&self.code, text, at, slots, &mut budget) {
                 Tried::Hit(end) => {
                     if let Some(whole) = slots.first_mut() {
@@ -104,19 +106,18 @@ impl Program {
                     return Found::Hit(at, end);
                 }
                 Tried::GaveUp => return Found::GaveUp,
-                Tried::Miss => slots.fill((UNSET, UNSET)),
+                Tried::Miss => {}
             }
         }
         Found::Miss
     }
 
-    /// As [`Program::search`], for a match that begins with the text.
+    /// The length of a match that begins with the text.
     pub(in super::super) fn match_at_start(&self, text: &[u8]) -> Found {
         if text.len() >= UNSET as usize {
             return Found::GaveUp;
         }
-        let mut budget = budget(text.len());
-        match run(&self.code, text, 0, &mut [], &mut budget) {
+        match run(&self.code, text, 0, &mut [], &mut budget(text.len())) {
             Tried::Hit(end) => Found::Hit(0, end),
             Tried::Miss => Found::Miss,
             Tried::GaveUp => Found::GaveUp,

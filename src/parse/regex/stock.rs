@@ -261,3 +261,11 @@ fn hostile_texts_take_bounded_time() {
         assert!(begin.elapsed().as_millis() < 3_000, "{pattern}: {:?}", begin.elapsed());
     }
 }
+#[test]
+fn zz_dump() {
+    for i in [3, 8, 12] {
+        let r = Regex::new(CASES[i].1).unwrap();
+        println!("{} {:?}", CASES[i].0, std::mem::size_of_val(&r));
+        println!("{}", r.cut.as_ref().unwrap().dump());
+    }
+}
