@@ -54,7 +54,7 @@ fn of(ops: &[Op], at: usize, firsts: &[First]) -> First {
             let own = First { set: set.bytes(), end: false };
             if *min == 0 { own.or(next) } else { own }
         }
-        Some(Op::Save(_) | Op::Commit) => next,
+        Some(Op::Save(_)) => next,
         Some(Op::Split { prefer, other }) => on(*prefer).or(on(*other)),
         Some(Op::Jump(to)) => on(*to),
         Some(Op::Look(Look::End)) => next.and(ByteSet::EMPTY, true),
@@ -63,7 +63,8 @@ fn of(ops: &[Op], at: usize, firsts: &[First]) -> First {
         Some(Op::Mark { after: None, .. }) => next,
         Some(Op::Mark { after: Some(after), behind: true }) | Some(Op::Unless { after }) => on(*after),
         Some(Op::Mark { after: Some(after), behind: false }) => on(*after).and(next.set, next.end),
-        Some(Op::Return | Op::Refuse | Op::Back(_) | Op::Match) => First::ANY,
+        // What stands behind an atomic group has no say in how the group matches.
+        Some(Op::Commit | Op::Return | Op::Refuse | Op::Back(_) | Op::Match) => First::ANY,
     }
 }
 
@@ -96,8 +97,8 @@ pub(super) fn second(ops: &[Op], firsts: &[First], at: usize, set: ByteSet) -> B
             }
             Some(Op::Split { prefer, other }) => open.extend([*prefer, *other]),
             Some(Op::Jump(to) | Op::Unless { after: to } | Op::Mark { after: Some(to), .. }) => open.push(*to),
-            Some(Op::Save(_) | Op::Commit | Op::Look(_) | Op::Mark { after: None, .. }) => open.push(at + 1),
-            Some(Op::Return | Op::Refuse | Op::Back(_) | Op::Match) => return ByteSet::ALL,
+            Some(Op::Save(_) | Op::Look(_) | Op::Mark { after: None, .. }) => open.push(at + 1),
+            Some(Op::Commit | Op::Return | Op::Refuse | Op::Back(_) | Op::Match) => return ByteSet::ALL,
         }
     }
     found

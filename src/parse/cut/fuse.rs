@@ -2,7 +2,7 @@
 
 use super::first::{self, First};
 use super::inst::{Count, Inst, Pc, Rest, Ways};
-use super::lower::Unfit;
+use super::lower::{Steps, Unfit};
 use super::op::{Look, Op};
 use super::scan::{Back, Scan, Tables};
 use super::set::{Beyond, ByteSet, CharSet};
@@ -13,11 +13,20 @@ pub(super) struct Code {
     pub(super) insts: Vec<Inst>,
     pub(super) tables: Tables,
     pub(super) sets: Vec<ByteSet>,
+    /// The sets again, by byte: bit `n % 64` of page `n / 64` says whether the byte is in set `n`.
+    pub(super) bits: Vec<[u64; 256]>,
     pub(super) classes: Vec<CharSet>,
     pub(super) ways: Vec<Ways>,
     pub(super) counts: Vec<Count>,
+    /// For each instruction, its number among those that choose and whose failing does not depend on how they were
+    /// reached: inside a look-around it does.
+    pub(super) choice: Vec<Option<u16>>,
+    /// How many such numbers there are.
+    pub(super) choices: usize,
     /// Where to begin: behind an assertion that the choice of starts makes sure of.
     pub(super) entry: usize,
+    /// Whether bytes that are no UTF-8 could make a difference to whether there is a match.
+    pub(super) minds_utf8: bool,
     /// What a match can begin with.
     pub(super) first: ByteSet,
     /// Whether a match can begin at the end of the text.
@@ -31,18 +40,28 @@ struct Fuse<'a> {
     later: Vec<u16>,
     /// Whether something jumps to a step, so that it cannot be joined to the one before.
     target: Vec<bool>,
+    /// Whether groups are set so that they come back.
+    undo: bool,
+    /// How many look-arounds are open.
+    around: usize,
     code: Code,
 }
 
 /// Fits steps to the machine. `groups`: how many groups the pattern has, 0 included.
-pub(super) fn fuse(ops: &[Op], groups: usize) -> Result<Code, Unfit> {
+pub(super) fn fuse(steps: &Steps, groups: usize) -> Result<Code, Unfit> {
+    let ops = steps.ops.as_slice();
     let firsts = first::first(ops);
     let groups = u16::try_from(groups).map_err(|_| Unfit)?;
-    let mut fuse = Fuse { later: later(ops, groups), target: targets(ops), firsts, ops, code: Code::default() };
+    // Groups that come back one by one are not unset together.
+    let undo = steps.groups_repeat;
+    let later = if undo { vec![groups; ops.len() + 1] } else { later(ops, groups) };
+    let mut fuse = Fuse { later, undo, target: targets(ops), firsts, ops, around: 0, code: Code::default() };
     let start = fuse.first(0);
     let assured = matches!(ops.first(), Some(Op::Look(Look::Start | Look::StartLine)));
     fuse.code.entry = usize::from(assured);
     (fuse.code.first, fuse.code.first_end) = (start.set, start.end);
+    // A search passes over the bytes inside characters.
+    fuse.code.minds_utf8 = !assured && !start.set.and(ByteSet::BEYOND).is_empty();
     // Where each step's instruction is; places in instructions are steps until all are known.
     let mut places = vec![0; ops.len() + 1];
     let mut at = 0;
@@ -69,6 +88,11 @@ pub(super) fn fuse(ops: &[Op], groups: usize) -> Result<Code, Unfit> {
             _ => {}
         }
     }
+    for page in fuse.code.sets.chunks(64) {
+        let bit = |b: usize, n: usize, set: &ByteSet| u64::from(set.contains(b as u8)) << n;
+        let bits = |b: usize| page.iter().enumerate().fold(0, |bits, (n, set)| bits | bit(b, n, set));
+        fuse.code.bits.push(std::array::from_fn(bits));
+    }
     Ok(fuse.code)
 }
 
@@ -90,6 +114,14 @@ impl Fuse<'_> {
     }
 
     fn push(&mut self, inst: Inst) {
+        let chooses = match inst {
+            Inst::Greedy { .. } | Inst::Lazy { .. } | Inst::Split { .. } => true,
+            Inst::Count { rest, .. } | Inst::Chars { rest, .. } => rest.is_some(),
+            _ => false,
+        };
+        let number = u16::try_from(self.code.choices).ok().filter(|_| chooses && self.around == 0);
+        self.code.choices += usize::from(number.is_some());
+        self.code.choice.push(number);
         self.code.insts.push(inst);
     }
 
@@ -101,6 +133,7 @@ impl Fuse<'_> {
             Op::Bytes(_) => return Ok(self.literal(at)),
             Op::Set(set) if masked(set).is_some() => return Ok(self.literal(at)),
             Op::Set(set) => {
+                self.code.minds_utf8 |= set.beyond != Beyond::None;
                 let inst = match &set.beyond {
                     Beyond::None => Inst::One { set: self.set(set.ascii)? },
                     Beyond::All => Inst::Char { set: self.set(set.ascii)? },
@@ -109,6 +142,7 @@ impl Fuse<'_> {
                 self.push(inst);
             }
             Op::Run { .. } => return self.run(at, 0),
+            Op::Save(slot) if self.undo => self.push(Inst::SaveUndo { slot: pc(*slot)? }),
             Op::Save(slot) => {
                 let (open, close) = (slot % 2 == 0, Some(&Op::Save(slot + 1)));
                 let run = matches!(self.op(at + 1), Some(Op::Run { .. }));
@@ -136,13 +170,31 @@ impl Fuse<'_> {
                 self.push(inst);
             }
             Op::Jump(to) => self.push(Inst::Jump { to: pc(*to)? }),
-            Op::Look(look) => self.push(Inst::Look(*look)),
-            Op::Mark { .. } => self.push(Inst::Mark),
+            Op::Look(look) => {
+                self.code.minds_utf8 |= matches!(look, Look::Word { .. });
+                self.push(Inst::Look(*look));
+            }
+            Op::Mark { after, .. } => {
+                self.around += usize::from(after.is_some());
+                self.push(Inst::Mark);
+            }
             Op::Commit => self.push(Inst::Commit),
-            Op::Return => self.push(Inst::Return),
-            Op::Unless { after } => self.push(Inst::Unless { after: pc(*after)?, clear: self.later(at) }),
-            Op::Refuse => self.push(Inst::Refuse),
-            Op::Back(chars) => self.push(Inst::Back { chars: pc(*chars)? }),
+            Op::Return => {
+                self.around = self.around.saturating_sub(1);
+                self.push(Inst::Return);
+            }
+            Op::Unless { after } => {
+                self.around += 1;
+                self.push(Inst::Unless { after: pc(*after)?, clear: self.later(at) });
+            }
+            Op::Refuse => {
+                self.around = self.around.saturating_sub(1);
+                self.push(Inst::Refuse);
+            }
+            Op::Back(chars) => {
+                self.code.minds_utf8 = true;
+                self.push(Inst::Back { chars: pc(*chars)? });
+            }
             Op::Match => self.push(Inst::Match),
             Op::Fail => self.push(Inst::Fail),
         }
@@ -197,6 +249,7 @@ impl Fuse<'_> {
         let behind = self.first(next);
         // At a byte of the run the rest can begin only where a character does.
         let begins = if set.beyond == Beyond::None { behind.set } else { behind.set.starts() };
+        self.code.minds_utf8 |= !begins.and(whole).is_empty() && !behind.set.and(ByteSet::BEYOND).is_empty();
         let inside = begins.and(whole);
         let settled = *greedy && (inside.is_empty() || first::is_settled(self.ops, next));
         let back = match inside.bytes()[..] {
@@ -221,6 +274,7 @@ impl Fuse<'_> {
             let max = max.map_or(usize::MAX, |max| max as usize);
             let count = keep(&mut self.code.counts, Count { min, max })?;
             let rest = (!settled).then_some(rest);
+            self.code.minds_utf8 |= set.beyond != Beyond::None;
             let inst = if set.beyond == Beyond::None {
                 Inst::Count { scan: self.code.tables.scan(whole.not()), group, count, rest }
             } else {

@@ -89,6 +89,10 @@ pub(super) enum Inst {
     Save {
         slot: u16,
     },
+    /// The same where the group may have been set before: what it was comes back when what follows fails.
+    SaveUndo {
+        slot: u16,
+    },
     /// Either of two ways, `a` first; each only where the text can begin it.
     Split {
         a: Pc,

@@ -20,16 +20,24 @@ type Lowered = Result<(), Unfit>;
 struct Lower<'a> {
     ops: Vec<Op>,
     specials: &'a [Special],
-    /// Inside a repetition: groups cannot be captured there, for they would have to be given back one turn at a time.
+    /// Inside a repetition.
     repeated: bool,
+    groups_repeat: bool,
+}
+
+/// A pattern as steps.
+pub(super) struct Steps {
+    pub(super) ops: Vec<Op>,
+    /// Whether a group stands in a repetition: what one turn set must then come back when the next one fails.
+    pub(super) groups_repeat: bool,
 }
 
 /// The steps of a pattern whose groups are called `g1`… and whose specials `s0`….
-pub(super) fn lower(hir: &Hir, specials: &[Special]) -> Result<Vec<Op>, Unfit> {
-    let mut lower = Lower { ops: Vec::new(), specials, repeated: false };
+pub(super) fn lower(hir: &Hir, specials: &[Special]) -> Result<Steps, Unfit> {
+    let mut lower = Lower { ops: Vec::new(), specials, repeated: false, groups_repeat: false };
     lower.hir(hir)?;
     lower.push(Op::Match)?;
-    Ok(lower.ops)
+    Ok(Steps { ops: lower.ops, groups_repeat: lower.groups_repeat })
 }
 
 impl Lower<'_> {
@@ -63,8 +71,8 @@ impl Lower<'_> {
             HirKind::Repetition(repetition) => self.repetition(repetition)?,
             HirKind::Capture(capture) => match self.kind(capture.name.as_deref())? {
                 Kind::Special(special) => self.special(special, &capture.sub)?,
-                Kind::Group(_) if self.repeated => return Err(Unfit),
                 Kind::Group(group) => {
+                    self.groups_repeat |= self.repeated;
                     self.push(Op::Save(2 * group))?;
                     self.hir(&capture.sub)?;
                     self.push(Op::Save(2 * group + 1))?;
@@ -111,6 +119,9 @@ impl Lower<'_> {
     fn repetition(&mut self, r: &Repetition) -> Lowered {
         if let Some(set) = single(&r.sub)? {
             return self.run(set, r);
+        }
+        if let Some((set, min)) = doubled(r)? {
+            return self.run(set, &Repetition { min, ..r.clone() });
         }
         let many = r.max.is_none_or(|max| max > 1);
         // An empty turn of a loop needs rules of its own; such patterns are rare.
@@ -294,6 +305,17 @@ fn single(hir: &Hir) -> Result<Option<CharSet>, Unfit> {
         },
         _ => None,
     })
+}
+
+/// The set and the least number of characters of an endless repetition of a repetition, such as `(?:a?)*`.
+fn doubled(outer: &Repetition) -> Result<Option<(CharSet, u32)>, Unfit> {
+    let HirKind::Repetition(inner) = outer.sub.kind() else { return Ok(None) };
+    let endless = outer.max.is_none() && outer.min <= 1;
+    let gapless = inner.min <= 1 && inner.max.is_none_or(|max| max == 1);
+    if !(endless && gapless && outer.greedy && inner.greedy) {
+        return Ok(None);
+    }
+    Ok(single(&inner.sub)?.map(|set| (set, outer.min * inner.min)))
 }
 
 fn assertion(look: HirLook) -> Result<Look, Unfit> {

@@ -7,6 +7,7 @@
 //! captures are those of `regex`: leftmost, then by preference.
 
 mod chars;
+mod effort;
 mod first;
 mod fuse;
 mod inst;
@@ -36,32 +37,31 @@ pub(super) enum Special {
 }
 
 /// A lowered pattern.
-#[derive(Debug)]
 pub(super) struct Program {
     code: fuse::Code,
     starts: search::Starts,
+    /// Whether no other engine takes the pattern as well: a search in trouble then goes on with care. `regex` on the
+    /// other hand never is in trouble, and quick to see that there is no match.
+    alone: bool,
 }
 
 impl Program {
     /// Lowers a pattern whose groups are called `g1`… and whose specials `s0`…; `None` when it is not of the kind
     /// that can be. `groups` counts group 0.
     pub(super) fn new(hir: &Hir, specials: &[Special], groups: usize) -> Option<Self> {
-        let ops = lower::lower(hir, specials).ok()?;
-        let code = fuse::fuse(&ops, groups).ok()?;
-        let starts = search::Starts::new(&ops, &code);
-        Some(Self { code, starts })
+        let steps = lower::lower(hir, specials).ok()?;
+        let code = fuse::fuse(&steps, groups).ok()?;
+        let starts = search::Starts::new(&steps.ops, &code);
+        Some(Self { code, starts, alone: !specials.is_empty() })
+    }
+}
+
+impl std::fmt::Debug for Program {
+    /// The instructions: the tables behind them fill pages.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.code.insts).finish()
     }
 }
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-impl Program {
-    pub(super) fn dump(&self) -> String {
-        let mut s = format!("size {}\n", std::mem::size_of::<inst::Inst>());
-        for (i, x) in self.code.insts.iter().enumerate() {
-            s.push_str(&format!("{i} {x:?}\n"));
-        }
-        s
-    }
-}

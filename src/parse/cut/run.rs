@@ -4,13 +4,14 @@
 //! outside of repetitions each is set once, so those that begin behind the place gone back to are simply unset.
 
 use super::chars;
+use super::effort::Effort;
 use super::fuse::Code;
 use super::inst::{Count, Inst, Rest};
 use super::op::Look;
 use super::scan::backward;
-use super::set::{Beyond, ByteSet};
+use super::set::Beyond;
 
-/// Ways not taken that are remembered at a time; a text that needs more is left to another engine.
+/// Ways not taken that are remembered at a time without allocating.
 const MAX_FRAMES: usize = 256;
 /// What going back costs of the budget, on top of the bytes scanned.
 const STEP: i64 = 4;
@@ -23,7 +24,7 @@ pub(in super::super) const UNSET: u32 = u32::MAX;
 
 /// A way not taken.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+pub(super) struct Frame {
     /// The instruction that left it, which knows how to take it up.
     pc: u16,
     a: u32,
@@ -42,14 +43,11 @@ pub(super) enum Tried {
     GaveUp,
 }
 
-/// Tries to match from `start` on. Groups from 1 on must be unset; `budget` is what may still be spent.
-#[inline]
-pub(super) fn run(code: &Code, text: &[u8], start: usize, slots: &mut [Span], budget: &mut i64) -> Tried {
+/// Tries to match from `start` on. Groups from 1 on must be unset; `effort` is what may still be spent.
+#[inline(never)]
+pub(super) fn run(code: &Code, text: &[u8], start: usize, slots: &mut [Span], effort: &mut Effort) -> Tried {
     let mut stack = Stack::new();
-    let mut m = Machine { code, text, slots, stack: &mut stack, budget: *budget };
-    let tried = m.run(start);
-    *budget = m.budget;
-    tried
+    Machine { code, text, slots, stack: &mut stack, effort }.run(start)
 }
 
 struct Machine<'a> {
@@ -57,10 +55,11 @@ struct Machine<'a> {
     text: &'a [u8],
     slots: &'a mut [Span],
     stack: &'a mut Stack,
-    budget: i64,
+    effort: &'a mut Effort,
 }
 
 impl Machine<'_> {
+    #[inline(always)]
     fn run(&mut self, start: usize) -> Tried {
         let (text, code) = (self.text, self.code);
         let (insts, tables) = (code.insts.as_slice(), &code.tables);
@@ -123,6 +122,23 @@ impl Machine<'_> {
                     pc += 1;
                     continue;
                 }
+                Inst::SaveUndo { slot } => {
+                    if let Some(span) = self.slots.get_mut(usize::from(slot / 2)) {
+                        let (start, end) = *span;
+                        *(if slot % 2 == 0 { &mut span.0 } else { &mut span.1 }) = at as u32;
+                        if !self.push(pc, start as usize, end as usize) {
+                            return Tried::GaveUp;
+                        }
+                    }
+                    pc += 1;
+                    continue;
+                }
+                Inst::Greedy { .. }
+                | Inst::Lazy { .. }
+                | Inst::Split { .. }
+                | Inst::Count { .. }
+                | Inst::Chars { .. }
+                    if self.is_known(pc, at) => {}
                 Inst::Greedy { scan, group, min, rest } => {
                     let stop = tables.forward(scan, text, at);
                     let least = at + usize::from(min);
@@ -133,6 +149,7 @@ impl Machine<'_> {
                         (pc, at) = (pc + 1, end);
                         continue;
                     }
+                    at = stop;
                 }
                 Inst::Lazy { group, min, set, .. } => {
                     let enough = min == 0 || self.next_is(at, set);
@@ -207,7 +224,7 @@ impl Machine<'_> {
                     }
                 }
                 Inst::Jump { to } => {
-                    self.budget -= 1;
+                    self.effort.budget -= 1;
                     pc = usize::from(to);
                     continue;
                 }
@@ -225,13 +242,13 @@ impl Machine<'_> {
                     continue;
                 }
                 Inst::Commit => {
-                    self.unwind(|inst| *inst == Inst::Mark);
+                    self.keep_undo(|inst| *inst == Inst::Mark);
                     pc += 1;
                     continue;
                 }
                 Inst::Return => {
-                    if let Some(opened) = self.unwind(|inst| *inst == Inst::Mark) {
-                        self.budget -= at.saturating_sub(opened) as i64 / 8;
+                    if let Some(opened) = self.keep_undo(|inst| *inst == Inst::Mark) {
+                        self.effort.budget -= at.saturating_sub(opened) as i64 / 8;
                         (pc, at) = (pc + 1, opened);
                         continue;
                     }
@@ -246,7 +263,7 @@ impl Machine<'_> {
                 Inst::Match => return Tried::Hit(at),
                 Inst::Fail => {}
             }
-            self.budget -= at.saturating_sub(begun) as i64 / 8;
+            self.effort.budget -= at.saturating_sub(begun) as i64 / 8;
             match self.resume() {
                 Ok(next) => (pc, at) = next,
                 Err(tried) => return tried,
@@ -258,11 +275,11 @@ impl Machine<'_> {
     /// Takes up the last way not taken: instruction and place.
     fn resume(&mut self) -> Result<(usize, usize), Tried> {
         loop {
-            self.budget -= STEP;
-            if self.budget < 0 {
+            self.effort.budget -= STEP;
+            if self.effort.budget < 0 {
                 return Err(Tried::GaveUp);
             }
-            let Some(Frame { pc, a, b }) = self.stack.pop() else { return Err(Tried::Miss) };
+            let Some(Frame { pc, a, b }) = self.pop() else { return Err(Tried::Miss) };
             let (pc, a, b) = (usize::from(pc), a as usize, b as usize);
             let Some(inst) = self.code.insts.get(pc) else { return Err(Tried::Miss) };
             let (group, found, clear) = match *inst {
@@ -284,6 +301,10 @@ impl Machine<'_> {
                     (group, self.fewer(a, b, self.count(count).min, rest), rest.clear)
                 }
                 Inst::Lazy { group, rest, .. } => (group, self.shortest(inst, b + 1), rest.clear),
+                Inst::SaveUndo { slot } => {
+                    self.restore(slot, a, b);
+                    continue;
+                }
                 // A mark: what it opened has failed.
                 _ => continue,
             };
@@ -296,27 +317,26 @@ impl Machine<'_> {
     }
 
     /// The longest end of a run at which the rest can begin, and whether there may be a shorter one.
-    #[inline]
+    #[inline(always)]
     fn longest(&mut self, least: usize, stop: usize, rest: Rest) -> Option<(usize, bool)> {
         let fits = match self.text.get(stop) {
-            Some(&b) => self.set(rest.first).contains(b),
+            Some(&b) => self.is_in(rest.first, b),
             None => rest.end,
         };
-        if !fits {
-            return self.shorter(least, stop, rest);
+        if rest.last {
+            let before = stop > least && self.next_is(stop - 1, rest.first);
+            return if fits { Some((stop, before)) } else { before.then(|| (stop - 1, false)) };
         }
-        let more = stop > least && (!rest.last || self.next_is(stop - 1, rest.first));
-        Some((stop, more))
+        if fits { Some((stop, stop > least)) } else { self.shorter(least, stop, rest) }
     }
 
     /// The longest end of a run before `end` at which the rest can begin, and whether there may be a shorter one.
-    #[inline]
     fn shorter(&mut self, least: usize, end: usize, rest: Rest) -> Option<(usize, bool)> {
         if rest.last {
             return (end > least && self.next_is(end - 1, rest.first)).then(|| (end - 1, false));
         }
         let found = backward(rest.back, &self.code.sets, self.text, least, end);
-        self.budget -= (end - found.unwrap_or(least)) as i64 / 4;
+        self.effort.budget -= (end - found.unwrap_or(least)) as i64 / 4;
         found.map(|found| (found, found > least))
     }
 
@@ -327,8 +347,11 @@ impl Machine<'_> {
         let stop = self.code.tables.forward(scan, self.text, from);
         match self.text.get(stop) {
             None => rest.end.then_some((stop, false)),
-            Some(&b) if self.set(rest.first).contains(b) => Some((stop, self.set(set).contains(b))),
-            Some(_) => None,
+            Some(&b) if self.is_in(rest.first, b) => Some((stop, self.is_in(set, b))),
+            Some(_) => {
+                self.effort.budget -= (stop - from) as i64 / 8;
+                None
+            }
         }
     }
 
@@ -343,13 +366,13 @@ impl Machine<'_> {
             end += width;
             taken += 1;
         }
-        self.budget -= (end - from) as i64;
+        self.effort.budget -= (end - from) as i64;
         if taken < min {
             return None;
         }
         let Some(rest) = rest else { return Some((end, false)) };
         let fits = match self.text.get(end) {
-            Some(&b) => self.set(rest.first).contains(b) || chars::is_inside(b),
+            Some(&b) => self.is_in(rest.first, b) || chars::is_inside(b),
             None => rest.end,
         };
         if fits { Some((end, taken > min)) } else { self.fewer(from, end, min, rest) }
@@ -359,9 +382,9 @@ impl Machine<'_> {
     fn fewer(&mut self, from: usize, mut end: usize, min: usize, rest: Rest) -> Option<(usize, bool)> {
         let least = (0..min).fold(from, |at, _| at + chars::width(self.text, at));
         while end > least {
-            self.budget -= 1;
+            self.effort.budget -= 1;
             end = chars::before(self.text, end)?;
-            if self.text.get(end).is_some_and(|&b| self.set(rest.first).contains(b) || chars::is_inside(b)) {
+            if self.text.get(end).is_some_and(|&b| self.is_in(rest.first, b) || chars::is_inside(b)) {
                 return Some((end, end > least));
             }
         }
@@ -395,13 +418,16 @@ impl Machine<'_> {
     }
 
     #[inline(always)]
-    fn set(&self, set: u16) -> &ByteSet {
-        self.code.sets.get(usize::from(set)).unwrap_or(&ByteSet::EMPTY)
+    fn is_in(&self, set: u16, b: u8) -> bool {
+        match self.code.bits.get(usize::from(set) / 64) {
+            Some(bits) => bits[usize::from(b)] >> (set & 63) & 1 != 0,
+            None => false,
+        }
     }
 
     #[inline(always)]
     fn next_is(&self, at: usize, set: u16) -> bool {
-        self.text.get(at).is_some_and(|&b| self.set(set).contains(b))
+        self.text.get(at).is_some_and(|&b| self.is_in(set, b))
     }
 
     fn count(&self, count: u16) -> Count {
@@ -433,24 +459,61 @@ impl Machine<'_> {
     }
 
     /// Remembers a way not taken. Without room for it the search goes on: should the way taken match, nothing is lost;
-    /// should it fail, another engine is asked.
+    /// should it fail, the whole is tried again with more room.
     #[inline(always)]
     fn push(&mut self, pc: usize, a: usize, b: usize) -> bool {
-        let pushed = self.stack.push(Frame { pc: pc as u16, a: a as u32, b: b as u32 }).is_ok();
-        if !pushed {
-            self.budget = i64::MIN / 2;
-        }
-        pushed
+        let frame = Frame { pc: pc as u16, a: a as u32, b: b as u32 };
+        self.stack.push(frame).is_ok() || self.effort.spill(frame)
     }
 
-    /// Forgets the ways not taken since the last frame of a kind, and that frame; where it was opened.
+    #[inline(always)]
+    fn pop(&mut self) -> Option<Frame> {
+        if self.effort.spilled.is_empty() { self.stack.pop() } else { self.effort.spilled.pop() }
+    }
+
+    /// Whether a choice was met at this place before, so that all that follows is known to fail.
+    #[inline(always)]
+    fn is_known(&mut self, pc: usize, at: usize) -> bool {
+        self.effort.is_careful() && self.effort.note(self.code, pc, at)
+    }
+
+    /// Forgets the ways not taken since the last frame of a kind, and that frame, as if all had failed; where it was
+    /// opened.
     fn unwind(&mut self, is_open: impl Fn(&Inst) -> bool) -> Option<usize> {
-        while let Some(frame) = self.stack.pop() {
-            if self.code.insts.get(usize::from(frame.pc)).is_some_and(&is_open) {
-                return Some(frame.a as usize);
+        while let Some(frame) = self.pop() {
+            match self.code.insts.get(usize::from(frame.pc)) {
+                Some(&Inst::SaveUndo { slot }) => self.restore(slot, frame.a as usize, frame.b as usize),
+                Some(inst) if is_open(inst) => return Some(frame.a as usize),
+                _ => {}
             }
         }
         None
+    }
+
+    /// As [`Machine::unwind`], but what was set in between stays set, to come back when what follows fails.
+    fn keep_undo(&mut self, is_open: impl Fn(&Inst) -> bool) -> Option<usize> {
+        let mut kept = Vec::new();
+        let mut opened = None;
+        while let Some(frame) = self.pop() {
+            match self.code.insts.get(usize::from(frame.pc)) {
+                Some(Inst::SaveUndo { .. }) => kept.push(frame),
+                Some(inst) if is_open(inst) => {
+                    opened = Some(frame.a as usize);
+                    break;
+                }
+                _ => {}
+            }
+        }
+        for frame in kept.into_iter().rev() {
+            self.push(usize::from(frame.pc), frame.a as usize, frame.b as usize);
+        }
+        opened
+    }
+
+    fn restore(&mut self, slot: u16, start: usize, end: usize) {
+        if let Some(span) = self.slots.get_mut(usize::from(slot / 2)) {
+            *span = (start as u32, end as u32);
+        }
     }
 }
 
@@ -459,7 +522,7 @@ impl Machine<'_> {
 fn is_bytes(text: &[u8], at: usize, word: u64, len: u8) -> bool {
     if let Some(lane) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         // Shifted left, the bytes behind the `len` first ones fall out.
-        let out = 8 * (8 - u32::from(len)) & 63;
+        let out = (64 - 8 * u32::from(len)) & 63;
         return (u64::from_le_bytes(*lane) ^ word) << out == 0;
     }
     is_literal(text, at, word, u64::MAX, len)

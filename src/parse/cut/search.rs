@@ -4,25 +4,21 @@ use memchr::memmem::Finder;
 
 use super::Program;
 use super::chars::is_inside;
+use super::effort::Effort;
 use super::fuse::Code;
 use super::op::{Look, Op};
 use super::run::{Span, Tried, UNSET, run};
 use super::scan::{Scan, Tables};
 
-/// The budget of a search in a text of so many bytes, about a nanosecond each: lines are tried hard, long texts go to
-/// another engine as soon as they take more than a few looks at each byte.
-#[inline]
-fn budget(len: usize) -> i64 {
-    2_000 + 30 * len.min(4_096) as i64 + 2 * len as i64
-}
-
-/// The result of a search.
+/// What a search found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Found {
     /// The match is there, from here to here.
     Hit(usize, usize),
     Miss,
-    /// The budget ran out: another engine has to say.
+    /// Bytes that are no UTF-8 matter: an engine that works on bytes has to say.
+    Unsure,
+    /// The budget ran out.
     GaveUp,
 }
 
@@ -89,7 +85,11 @@ impl Program {
         if text.len() >= UNSET as usize {
             return Found::GaveUp;
         }
-        let mut budget = budget(text.len());
+        self.search_with(Effort::quick(text.len()), text, slots)
+    }
+
+    #[inline(always)]
+    fn search_with(&self, mut effort: Effort, text: &[u8], slots: &mut [Span]) -> Found {
         let mut from = 0;
         while let Some(at) = self.starts.next(text, from) {
             from = at + 1;
@@ -97,19 +97,47 @@ impl Program {
             if text.get(at).is_some_and(|&b| is_inside(b)) {
                 continue;
             }
-            slots.fill((UNSET, UNSET));
-            match run(&self.code, text, at, slots, &mut budget) {
-                Tried::Hit(end) => {
-                    if let Some(whole) = slots.first_mut() {
-                        *whole = (at as u32, end as u32);
+            let tried = match self.attempt(text, at, slots, &mut effort) {
+                Tried::GaveUp if self.alone && !effort.is_careful() => match Effort::careful(&self.code, text.len()) {
+                    Some(careful) => {
+                        effort = careful;
+                        self.attempt(text, at, slots, &mut effort)
                     }
-                    return Found::Hit(at, end);
-                }
+                    None => Tried::GaveUp,
+                },
+                tried => tried,
+            };
+            match tried {
+                Tried::Hit(end) => return Found::Hit(at, end),
                 Tried::GaveUp => return Found::GaveUp,
                 Tried::Miss => {}
             }
         }
-        Found::Miss
+        self.miss(text)
+    }
+
+    #[inline]
+    fn attempt(&self, text: &[u8], at: usize, slots: &mut [Span], effort: &mut Effort) -> Tried {
+        slots.fill((UNSET, UNSET));
+        let tried = run(&self.code, text, at, slots, effort);
+        if let (Tried::Hit(end), Some(whole)) = (tried, slots.first_mut()) {
+            *whole = (at as u32, end as u32);
+        }
+        tried
+    }
+
+    /// As [`Program::search`], carefully from the start.
+    #[cfg(test)]
+    pub(in super::super) fn search_carefully(&self, text: &[u8], slots: &mut [Span]) -> Found {
+        match Effort::careful(&self.code, text.len()) {
+            Some(careful) => self.search_with(careful, text, slots),
+            None => Found::GaveUp,
+        }
+    }
+
+    /// A pattern takes bytes that are no characters in its stride, but not in every place where it could want them.
+    fn miss(&self, text: &[u8]) -> Found {
+        if self.code.minds_utf8 && std::str::from_utf8(text).is_err() { Found::Unsure } else { Found::Miss }
     }
 
     /// The length of a match that begins with the text.
@@ -117,9 +145,16 @@ impl Program {
         if text.len() >= UNSET as usize {
             return Found::GaveUp;
         }
-        match run(&self.code, text, 0, &mut [], &mut budget(text.len())) {
+        let mut tried = run(&self.code, text, 0, &mut [], &mut Effort::quick(text.len()));
+        if tried == Tried::GaveUp
+            && self.alone
+            && let Some(mut careful) = Effort::careful(&self.code, text.len())
+        {
+            tried = run(&self.code, text, 0, &mut [], &mut careful);
+        }
+        match tried {
             Tried::Hit(end) => Found::Hit(0, end),
-            Tried::Miss => Found::Miss,
+            Tried::Miss => self.miss(text),
             Tried::GaveUp => Found::GaveUp,
         }
     }

@@ -122,9 +122,9 @@ impl Regex {
             slots.spans.resize(self.group_names.len(), (UNSET, UNSET));
             match cut.search(text, &mut slots.spans) {
                 Found::Hit(..) => return true,
-                Found::Miss if is_utf8(text) => return false,
-                Found::GaveUp if self.is_lost(text) => return false,
-                _ => {}
+                Found::Miss => return false,
+                Found::GaveUp if self.slow.is_fancy() => return false,
+                Found::Unsure | Found::GaveUp => {}
             }
         }
         self.slow.search(text, Want::Anywhere, Some(slots))
@@ -136,9 +136,9 @@ impl Regex {
         if let Some(cut) = self.cut.as_ref().filter(|cut| cut.is_selective() || self.slow.is_fancy()) {
             match cut.search(text, &mut []) {
                 Found::Hit(..) => return true,
-                Found::Miss if is_utf8(text) => return false,
-                Found::GaveUp if self.is_lost(text) => return false,
-                _ => {}
+                Found::Miss => return false,
+                Found::GaveUp if self.slow.is_fancy() => return false,
+                Found::Unsure | Found::GaveUp => {}
             }
         }
         self.slow.search(text, Want::Anywhere, None)
@@ -149,18 +149,13 @@ impl Regex {
         if let Some(cut) = &self.cut {
             match cut.match_at_start(text) {
                 Found::Hit(_, end) => return Some(end),
-                Found::Miss if is_utf8(text) => return None,
-                Found::GaveUp if self.is_lost(text) => return None,
-                _ => {}
+                Found::Miss => return None,
+                Found::GaveUp if self.slow.is_fancy() => return None,
+                Found::Unsure | Found::GaveUp => {}
             }
         }
         let mut slots = Slots::default();
         self.slow.search(text, Want::AtStart, Some(&mut slots)).then(|| slots.get(0).map_or(0, |(_, end)| end))
-    }
-
-    /// Where lowering gave up and only `fancy-regex` is left, a long text is not worth the try: it goes back as well.
-    fn is_lost(&self, text: &[u8]) -> bool {
-        self.slow.is_fancy() && text.len() > 2_048
     }
 
     /// The engine that answers first: `cut`, `regex` or `fancy`.
@@ -171,11 +166,6 @@ impl Regex {
             None => "regex",
         }
     }
-}
-
-/// A lowered pattern takes bytes that are no characters in its stride, but not in every place a pattern could want them.
-fn is_utf8(text: &[u8]) -> bool {
-    std::str::from_utf8(text).is_ok()
 }
 
 /// Parses `regex` syntax.
@@ -193,6 +183,8 @@ fn located(written: &piece::Written, error: &regex_syntax::Error) -> RegexError 
     RegexError::new(written.place(at), message)
 }
 
+#[cfg(test)]
+mod grok;
 #[cfg(test)]
 mod stock;
 #[cfg(test)]

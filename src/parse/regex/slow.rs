@@ -75,6 +75,12 @@ impl Slow {
         self.fancy
     }
 
+    /// Whether the engine takes the pattern at all.
+    #[cfg(test)]
+    pub(super) fn is_usable(&self) -> bool {
+        self.chars.get_or_init(|| self.make(true, Want::Anywhere)).is_some()
+    }
+
     /// Searches `text`; groups go to `slots` when they are wanted.
     pub(super) fn search(&self, text: &[u8], want: Want, slots: Option<&mut Slots>) -> bool {
         if self.fancy && text.len() > FANCY_TEXT_MAX {

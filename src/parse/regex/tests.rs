@@ -1,5 +1,7 @@
 //! The dialect, and the patterns people use.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// The groups of the first match, or `None` without one. A group that took no part is `None`.
@@ -182,4 +184,46 @@ fn any_bytes_are_searched() {
     assert_eq!((slots.get(1), slots.get(2)), (Some((0, 2)), Some((3, 6))));
     assert!(Regex::new("é(?=.)").unwrap().is_match("é\u{e9}".as_bytes()));
     assert!(Regex::new(r"(?<!a)b.$").unwrap().is_match(b"\xffb\xff"));
+}
+
+/// Patterns with what `regex` has no words for.
+fn special_pattern() -> impl Strategy<Value = String> {
+    let atom =
+        prop::sample::select(vec!["a", "b", "[ab]", ".", " ", "é", "[^a]", "ab", "\\b", "^", "$", "\\Z", "\\d", "\\w"]);
+    let quantifier = prop::sample::select(vec!["", "", "*", "+", "?", "*?", "+?", "*+", "++", "?+", "{1,2}", "{2}"]);
+    let unit = (atom, quantifier)
+        .prop_map(|(a, q)| if a.len() > 1 || "^$".contains(a) { a.to_owned() } else { format!("{a}{q}") });
+    let fixed = prop::sample::select(vec!["a", "[ab]", "ab", ".b", "a|bb", "é", "^"]);
+    let around = prop::sample::select(vec!["(?<=", "(?<!", "(?=", "(?!"]);
+    let unit = prop_oneof![4 => unit, 1 => (around, fixed).prop_map(|(open, sub)| format!("{open}{sub})"))];
+    unit.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            4 => prop::collection::vec(inner.clone(), 1..5).prop_map(|parts| parts.concat()),
+            2 => inner.clone().prop_map(|sub| format!("({sub})")),
+            2 => inner.clone().prop_map(|sub| format!("(?>{sub})")),
+            1 => inner.clone().prop_map(|sub| format!("(?={sub})")),
+            1 => inner.clone().prop_map(|sub| format!("(?!{sub})")),
+            1 => inner.clone().prop_map(|sub| format!("(?:{sub})?")),
+            2 => prop::collection::vec(inner, 2..4).prop_map(|ways| format!("(?>{})", ways.join("|"))),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lowered_specials_match_as_fancy_regex_does(
+        pattern in special_pattern(),
+        texts in prop::collection::vec("[ab é1\n]{0,12}", 8),
+    ) {
+        if let Ok(regex) = Regex::new(&pattern)
+            && regex.engine() == "cut"
+            && regex.slow.is_usable()
+        {
+            for text in &texts {
+                assert!(stock::engines_agree(&regex, text.as_bytes()), "{pattern} gave up");
+            }
+        }
+    }
 }
