@@ -25,7 +25,12 @@ struct Info {
     json: &'static [u8],
 }
 
-static TABLE: [OnceLock<Info>; TABLE_MAX] = [const { OnceLock::new() }; TABLE_MAX];
+/// In segments made when first needed: one static array would take its full size in the program file.
+static TABLE: [OnceLock<Segment>; SEGMENTS] = [const { OnceLock::new() }; SEGMENTS];
+type Segment = Box<[OnceLock<Info>; SEGMENT]>;
+const SEGMENT: usize = 256;
+const SEGMENTS: usize = TABLE_MAX / SEGMENT;
+
 static NAMES: LazyLock<Mutex<FxHashMap<&'static [u8], Key>>> = LazyLock::new(Mutex::default);
 
 thread_local! {
@@ -82,7 +87,7 @@ impl Key {
 
     #[inline]
     fn info(self) -> Option<&'static Info> {
-        TABLE.get(self.0 as usize).and_then(OnceLock::get)
+        TABLE.get(self.0 as usize / SEGMENT)?.get()?.get(self.0 as usize % SEGMENT)?.get()
     }
 
     fn insert(name: &[u8], max: usize) -> Option<Self> {
@@ -98,7 +103,9 @@ impl Key {
                     let name: &'static [u8] = Box::leak(name.to_vec().into_boxed_slice());
                     let json: &'static [u8] = Box::leak(json_form(name).into_boxed_slice());
                     let key = Self(names.len() as u32);
-                    let _ = TABLE[names.len()].set(Info { name, json });
+                    let segment =
+                        TABLE[names.len() / SEGMENT].get_or_init(|| Box::new([const { OnceLock::new() }; SEGMENT]));
+                    let _ = segment[names.len() % SEGMENT].set(Info { name, json });
                     names.insert(name, key);
                     (name, key)
                 }
