@@ -27,7 +27,8 @@ pub(super) struct OutputState {
     pub(super) queue: RefCell<VecDeque<Delivery>>,
     pub(super) running: Cell<usize>,
     pub(super) waiting: Cell<usize>,
-    spare: RefCell<Option<Vec<u8>>>,
+    /// One buffer per delivery that may run at once.
+    spare: RefCell<Vec<Payload>>,
 }
 
 /// A chunk that one output still has to take.
@@ -94,9 +95,8 @@ impl OutputState {
     /// One attempt: format, deliver, judge.
     async fn attempt(self: &Rc<Self>, core: &Rc<Core>, mut task: Delivery) {
         let (Some(batch), Some(tag)) = (task.chunk.batch(), task.chunk.tag()) else { return };
-        let mut payload = Payload::new(tag.clone());
-        payload.bytes = self.spare.take().unwrap_or_default();
-        payload.bytes.clear();
+        let mut payload = self.spare.borrow_mut().pop().unwrap_or_else(|| Payload::new(tag.clone()));
+        payload.reset(tag);
         let view = View::only(batch, task.only.as_deref());
         payload.records = view.len();
         let outcome = match self.output.format(&view, &mut payload) {
@@ -105,7 +105,7 @@ impl OutputState {
         };
         let size = payload.bytes.len();
         if payload.bytes.capacity() <= KEEP_PAYLOAD {
-            *self.spare.borrow_mut() = Some(payload.bytes);
+            self.spare.borrow_mut().push(payload);
         }
         let total = task.records();
         match outcome {

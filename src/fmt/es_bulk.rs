@@ -1,6 +1,6 @@
 //! The body of Elasticsearch's and OpenSearch's bulk requests: an action line and a document line per record.
 
-use super::json_write::{JsonOpts, write_inner, write_key, write_str, write_value};
+use super::json_write::{JsonOpts, write_entries, write_inner, write_key, write_str, write_value};
 use super::msgpack_write as msgpack;
 use crate::event::access::Accessor;
 use crate::event::{Cells, Key, Record, Value, View};
@@ -90,6 +90,7 @@ struct Scratch {
     /// The action line of that index up to where an id goes.
     head: Vec<u8>,
     time: Vec<u8>,
+    time_of: Option<Time>,
     packed: Vec<u8>,
 }
 
@@ -114,6 +115,8 @@ impl Bulk {
 
     /// Appends an item per record; `items` learns where each ends and which record of the batch it is.
     pub fn write(&mut self, view: &View<'_>, now: Time, out: &mut Vec<u8>, items: &mut Vec<(u32, u32)>) {
+        // A plain index is the same for all; a day's one is looked at for each record.
+        self.scratch.head.clear();
         for record in view.records() {
             self.item(&record, now, out);
             items.push((out.len() as u32, record.index() as u32));
@@ -156,6 +159,9 @@ impl Bulk {
     /// Makes `scratch.head` the action line of this record's index.
     fn action_line(&mut self, record: &Record<'_>, time: Time, now: Time) {
         let s = &mut self.scratch;
+        if matches!(self.index, IndexName::Plain(_)) && !s.head.is_empty() {
+            return;
+        }
         s.next.clear();
         match &mut self.index {
             IndexName::Plain(name) => name.write(now, &mut s.next),
@@ -188,6 +194,10 @@ impl Bulk {
 
     fn format_time(&mut self, time: Time) {
         let s = &mut self.scratch;
+        if s.time_of == Some(time) {
+            return;
+        }
+        s.time_of = Some(time);
         s.time.clear();
         self.time_format.write(time, &mut s.time);
         let nanos = time.subsec_nanos();
@@ -219,10 +229,18 @@ impl Bulk {
             write_str(record.batch().tag().as_bytes(), self.json, out);
             first = false;
         }
-        self.entries(body, first, out);
+        if self.replace_dots {
+            self.entries(body, first, out);
+        } else if !body.is_empty() {
+            if !first {
+                out.push(b',');
+            }
+            write_entries(body, self.json, out);
+        }
         out.push(b'}');
     }
 
+    /// Entries with dots in their keys replaced.
     fn entries(&self, cells: Cells<'_>, mut first: bool, out: &mut Vec<u8>) {
         for (key, value) in cells {
             if !first {
@@ -236,7 +254,7 @@ impl Bulk {
 
     fn key(&self, cells: Cells<'_>, key: Key, out: &mut Vec<u8>) {
         let name = cells.name(key);
-        if !self.replace_dots || !name.contains(&b'.') {
+        if !name.contains(&b'.') {
             return write_key(cells, key, self.json, out);
         }
         let name: Vec<u8> = name.iter().map(|&b| if b == b'.' { b'_' } else { b }).collect();
@@ -247,12 +265,12 @@ impl Bulk {
 
     fn value(&self, value: &Value<'_>, out: &mut Vec<u8>) {
         match value {
-            Value::Map(cells) if self.replace_dots => {
+            Value::Map(cells) => {
                 out.push(b'{');
                 self.entries(*cells, true, out);
                 out.push(b'}');
             }
-            Value::Array(cells) if self.replace_dots => {
+            Value::Array(cells) => {
                 out.push(b'[');
                 for (n, (_, v)) in cells.enumerate() {
                     if n > 0 {

@@ -60,6 +60,16 @@ impl Payload {
     pub fn new(tag: Tag) -> Self {
         Self { bytes: Vec::new(), tag, records: 0, items: Vec::new() }
     }
+
+    /// Empties it for another chunk; its memory stays.
+    pub fn reset(&mut self, tag: &Tag) {
+        if self.tag != *tag {
+            self.tag = tag.clone();
+        }
+        self.bytes.clear();
+        self.items.clear();
+        self.records = 0;
+    }
 }
 
 /// Why a delivery failed, for the operator.

@@ -156,6 +156,8 @@ pub fn agent(connect_timeout: Duration, idle: Duration, pool: usize, tls: ureq::
         .timeout_send_body(Some(Duration::from_secs(120)))
         .timeout_recv_response(Some(Duration::from_secs(120)))
         .timeout_recv_body(Some(Duration::from_secs(120)))
+        // Answers are short, bodies are long.
+        .input_buffer_size(16 * 1024)
         .max_idle_connections(pool)
         .max_idle_connections_per_host(pool)
         .max_idle_age(idle)
