@@ -7,6 +7,7 @@ mod golden;
 #[allow(dead_code, unused_imports)]
 mod lab;
 mod net;
+mod real;
 mod running;
 mod samples;
 mod tidy;

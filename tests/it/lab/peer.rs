@@ -34,7 +34,8 @@ impl Peer {
         Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
     }
 
-    fn on(listener: TcpListener, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+    /// Listens on this socket.
+    pub fn on(listener: TcpListener, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let port = listener.local_addr().unwrap().port();
         let (connections, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (count, end, serve) = (connections.clone(), stop.clone(), Arc::new(serve));

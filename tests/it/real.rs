@@ -1,0 +1,222 @@
+//! A real Elasticsearch 7.10.2 at the end of the pipeline. Skipped, with a line, where it cannot be had.
+
+use crate::lab::{Lab, Peer, free_port, is_native, samples, until};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// The server; it ends when its standard input closes, that is with the test program.
+struct Server {
+    port: u16,
+    _script: Child,
+}
+
+/// The one server of all tests.
+fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(start).as_ref()
+}
+
+fn start() -> Option<Server> {
+    let home = std::env::temp_dir().join(format!("collector-elasticsearch-{}", std::process::id()));
+    let port = free_port();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/elasticsearch.sh");
+    let mut script = Command::new(script)
+        .args([home.as_os_str(), port.to_string().as_ref()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if line.starts_with("skipped: ") {
+        println!("{}", line.trim_end());
+        return None;
+    }
+    assert_eq!(line, "READY\n");
+    let up = until(|| {
+        get(port, "/_cluster/health?wait_for_status=yellow&timeout=1s").is_some_and(|v| v["timed_out"] == false)
+    });
+    assert!(up, "the cluster is not in order");
+    Some(Server { port, _script: script })
+}
+
+/// A document of the server's API.
+fn get(port: u16, path: &str) -> Option<Value> {
+    let text = ureq::get(format!("http://127.0.0.1:{port}{path}")).call().ok()?.body_mut().read_to_string().ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+impl Server {
+    /// Everything stored in an index.
+    fn documents(&self, index: &str) -> Vec<Value> {
+        // What was stored is seen after a refresh.
+        let _ = get(self.port, &format!("/{index}/_refresh"));
+        let found = get(self.port, &format!("/{index}/_search?size=10000")).unwrap_or_default();
+        found["hits"]["hits"].as_array().into_iter().flatten().map(|hit| hit["_source"].clone()).collect()
+    }
+}
+
+fn conf(server: &Server, index: &str, keys: &str) -> String {
+    format!(
+        "[SERVICE]\n    Flush 0.05\n[INPUT]\n    Name stdin\n    Tag t\n[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {}\n    \
+         Index {index}\n{keys}",
+        server.port
+    )
+}
+
+#[test]
+fn documents_arrive_as_they_are() {
+    let Some(server) = server() else { return };
+    let lab = Lab::new("real-documents");
+    lab.write(
+        "collector.conf",
+        conf(server, "plain", "    Logstash_Format On\n    Logstash_Prefix plain\n    Compress gzip\n"),
+    );
+    let events = r#"[1700000000.125, {"s":"grün \"q\" \u0001 😀","n":-7,"f":1.5,"b":true,"z":null,"m":{"k":[1,2],"x":{"y":"z"}}}]
+                    [1700086400, {"s":"next day"}]"#;
+    lab.command(&["-c", "collector.conf"]).stdin(events).start().wait().code(0).says(&["output es.0: 2 records"]);
+    let stored = server.documents("plain-2023.11.14");
+    let want = r#"{"@timestamp":"2023-11-14T22:13:20.125Z","s":"grün \"q\" \u0001 😀","n":-7,"f":1.5,"b":true,"z":null,"m":{"k":[1,2],"x":{"y":"z"}}}"#;
+    assert_eq!(stored, [serde_json::from_str::<Value>(want).unwrap()]);
+    assert_eq!(server.documents("plain-2023.11.15").len(), 1);
+}
+
+#[test]
+fn a_document_that_does_not_fit_is_reported_and_counted() {
+    let Some(server) = server() else { return };
+    let lab = Lab::new("real-conflict");
+    lab.write("collector.conf", conf(server, "conflict", ""));
+    let events = r#"{"n":1}{"n":"not a number"}{"n":{"m":2}}{"n":3}"#;
+    lab.command(&["-c", "collector.conf"]).stdin(events).start().wait().code(0).says(&[
+        "2 record(s) dropped: 400 mapper_parsing_exception: failed to parse field [n] of type [long]",
+        "output es.0: 2 records",
+        "2 dropped",
+    ]);
+    let mut numbers: Vec<_> = server.documents("conflict").iter().filter_map(|d| d["n"].as_i64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 3]);
+}
+
+#[test]
+fn what_is_sent_twice_is_stored_once() {
+    let Some(server) = server() else { return };
+    let lab = Lab::new("real-twice");
+    lab.write("collector.conf", conf(server, "twice", "    Generate_ID On\n"));
+    let events: String = (0..50).map(|n| format!("[1700000000, {{\"n\":{n}}}]\n")).collect();
+    for _ in 0..2 {
+        let done = lab.command(&["-c", "collector.conf"]).stdin(events.clone()).start().wait().code(0);
+        done.says(&["output es.0: 50 records"]).silent_about(&["dropped:", "retry in"]);
+    }
+    assert_eq!(server.documents("twice").len(), 50);
+}
+
+/// A name that a pod may have.
+fn pod(path: &Path) -> String {
+    let name = path.file_stem().unwrap().to_string_lossy().to_lowercase();
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// The configuration of a Kubernetes cluster, unmodified: its folder, host names and the logs of containers are where it
+/// expects them, in a mount namespace of its own.
+#[test]
+fn a_cluster_s_configuration_runs_unmodified() {
+    let (Some(efk), Some(logs)) = (samples("configs/efk"), samples("data/logs/container")) else { return };
+    if !rustix::process::geteuid().is_root() || !is_native() {
+        println!("skipped: only root can have a mount namespace");
+        return;
+    }
+    let Some(server) = server() else { return };
+    let lab = Lab::new("real-efk");
+    for file in fs::read_dir(efk).unwrap().flatten() {
+        lab.write(&format!("efk/{}", file.file_name().display()), fs::read(file.path()).unwrap());
+    }
+    // The configuration names no port: what listens on 9200 of an address of its own leads to the server.
+    let pid = std::process::id();
+    let address = format!("127.{}.{}.{}", 64 + pid % 128, pid / 128 % 250, 2 + pid / 32000 % 250);
+    let port = server.port;
+    let _way = Peer::on(TcpListener::bind((address.as_str(), 9200)).unwrap(), move |client| forward(client, port));
+    lab.write("hosts", format!("{address} elasticsearch\n127.0.0.1 localhost\n"));
+    let first = format!("containers/web-0_nginx-test_first-{:064x}.log", 0);
+    lab.write(&first, "before the start\n");
+    let script = "mount --bind hosts /etc/hosts && mount -t tmpfs none /var/log && mkdir /var/log/containers && \
+                  mount --bind containers /var/log/containers && exec \"$0\" \"$@\"";
+    let mut run = lab.command(&["-c", "efk/fluent-bit.conf"]).through(&["unshare", "-m", "sh", "-c", script]).start();
+    // A file that is there at the start is read from its end: once something added is seen, the start is over.
+    run.wait_for("the start", |p| {
+        lab.append(&first, "started\n");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        p.stdout().contains("started")
+    });
+    let mut sent: BTreeMap<String, usize> = BTreeMap::new();
+    let mut texts: BTreeSet<String> = BTreeSet::new();
+    let mut lines = 0;
+    for (n, path) in fs::read_dir(logs).unwrap().flatten().map(|e| e.path()).enumerate() {
+        let bytes = fs::read(&path).unwrap();
+        let name = format!("{}_nginx-test_app-{:064x}.log", pod(&path), n + 1);
+        lab.write(&format!("new/{name}"), &bytes);
+        fs::rename(lab.path(&format!("new/{name}")), lab.path(&format!("containers/{name}"))).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        for line in text.split_inclusive('\n').filter_map(|l| l.strip_suffix('\n')) {
+            // An object is taken apart; anything else is kept under `log`.
+            let parsed = serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
+            let log = match parsed {
+                Some(object) => object["log"].to_string(),
+                None => Value::from(line).to_string(),
+            };
+            *sent.entry(log).or_default() += 1;
+            texts.insert(line.to_owned());
+            lines += 1;
+        }
+    }
+    let other = format!("containers/web-0_other_app-{:064x}.log", 4096);
+    lab.write(&other, "{\"log\":\"not for this output\",\"stream\":\"stdout\",\"time\":\"2025-03-12T08:14:03.5Z\"}\n");
+
+    let shown = |stdout: &str| stdout.lines().filter(|l| !l.contains("\"log\":\"started\"")).count();
+    run.wait_for("every line on the screen", |p| shown(&p.stdout()) >= lines);
+    let done = run.term().code(0).silent_about(&["panicked", "cannot be retried", "not for this output"]);
+    assert_eq!(shown(&done.stdout), lines, "{}", done.report());
+    for text in ["not for this output", "before the start"] {
+        assert!(!done.stdout.contains(text), "{text}: {}", done.report());
+    }
+    // Stored, or refused by the server and said so; only lines that are the same to the last byte may share a document,
+    // since Generate_ID makes the id of the content.
+    let mut stored = server.documents("test");
+    stored.retain(|d| d["log"] != "started");
+    let refused: usize = done.stderr.lines().filter_map(dropped).sum();
+    let (least, all) = (texts.len(), stored.len() + refused);
+    assert!((least..=lines).contains(&all), "{all} of {lines} lines, {least} different ones\n{}", done.report());
+    for document in &stored {
+        let log = document["log"].to_string();
+        let left = sent.get_mut(&log).filter(|n| **n > 0).unwrap_or_else(|| panic!("stored, but not sent: {document}"));
+        *left -= 1;
+        assert!(document["@timestamp"].is_string(), "{document}");
+    }
+    println!("{} documents stored and {refused} refused of {lines} lines, {least} of them different", stored.len());
+    if refused > 0 {
+        assert!(done.stderr.contains(" dropped: 400 "), "{}", done.report());
+    }
+}
+
+/// How many records a line of the log says were dropped.
+fn dropped(line: &str) -> Option<usize> {
+    line.split(" record(s) dropped: ").next().filter(|head| *head != line)?.rsplit(' ').next()?.parse().ok()
+}
+
+/// Carries bytes both ways.
+fn forward(client: TcpStream, port: u16) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
+    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let up = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from_client, &mut to_server);
+        let _ = to_server.shutdown(std::net::Shutdown::Write);
+    });
+    let _ = std::io::copy(&mut &server, &mut &client);
+    let _ = client.shutdown(std::net::Shutdown::Write);
+    let _ = up.join();
+}
