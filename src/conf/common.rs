@@ -119,8 +119,9 @@ crate::config! {
         alias: Option<String> => "Alias",
         /// Log level of this instance alone.
         log_level: Option<LogLevel> => "Log_Level",
-        /// How often a chunk is tried again: a number, `no_limits` or `no_retries`.
-        retry_limit: RetryLimit => "Retry_Limit" = "1",
+        /// How often a chunk is tried again: a number, `no_limits` or `no_retries`. Nothing is given up unless it is
+        /// asked for (Fluent Bit: 1, which loses data after some ten seconds).
+        retry_limit: RetryLimit => "Retry_Limit" = "no_limits",
         /// Worker threads for blocking calls; those who need none ignore it.
         workers: Option<u16> => "Workers",
         /// The server, for outputs that have one.

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Memory of finished batches that is kept for the next ones, in bytes per batch and batches.
-const KEEP_BYTES: usize = 3 << 20;
+const KEEP_BYTES: usize = 1 << 20;
 const KEEP_BATCHES: usize = 3;
 
 /// One filter of the pipeline.

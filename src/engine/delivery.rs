@@ -6,10 +6,11 @@ use super::stats::OutputStats;
 use crate::event::View;
 use crate::output::{Outcome, Output, Payload, Why};
 use crate::rt;
+use crate::util::ratelimit::RateLimit;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Payload memory that is kept between deliveries, in bytes.
 const KEEP_PAYLOAD: usize = 4 << 20;
@@ -27,6 +28,7 @@ pub(super) struct OutputState {
     pub(super) queue: RefCell<VecDeque<Delivery>>,
     pub(super) running: Cell<usize>,
     pub(super) waiting: Cell<usize>,
+    complaints: RefCell<RateLimit>,
     /// One buffer per delivery that may run at once.
     spare: RefCell<Vec<Payload>>,
 }
@@ -62,6 +64,7 @@ impl OutputState {
             queue: RefCell::default(),
             running: Cell::new(0),
             waiting: Cell::new(0),
+            complaints: RefCell::default(),
             spare: RefCell::default(),
         }
     }
@@ -157,8 +160,10 @@ impl OutputState {
 
     fn drop_records(&self, task: &Delivery, records: usize, why: &Why) {
         self.stats.dropped_records.add(records);
+        let Some(unsaid) = self.complaints.borrow_mut().allow(why.as_bytes(), Instant::now()) else { return };
+        let more = if unsaid > 0 { format!(" ({unsaid} more chunks for the same reason)") } else { String::new() };
         log::error!(
-            "[engine] chunk '{}': {records} record(s) dropped: {why}: task_id={}, input={} > output={} (out_id={})",
+            "[engine] chunk '{}': {records} record(s) dropped: {why}{more}: task_id={}, input={} > output={} (out_id={})",
             task.chunk.name,
             task.chunk.task_id,
             task.chunk.input.name,

@@ -71,6 +71,8 @@ impl InputCx {
     /// its memory limit: this is where back-pressure reaches the reader. `ack` fires once they are safe.
     pub async fn commit(&self, tag: &Tag, ack: Option<Ack>) {
         self.intake.commit(tag, ack);
+        // A source that never runs dry must not keep the others from their turn.
+        crate::rt::yield_now().await;
         self.wait_for_room().await;
     }
 
