@@ -1,6 +1,6 @@
 //! Time per line of captures: the lowered matcher beside the `regex` crate on the same patterns and lines.
 //!
-//! `cargo bench --bench cut` (or `--profile quick`); an argument picks patterns by name.
+//! `cargo bench --profile quick --bench cut`; arguments after `--` pick patterns by name.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -110,9 +110,9 @@ fn cases() -> Vec<(&'static str, String, Vec<String>)> {
 }
 
 /// Nanoseconds per line, the best of several rounds.
-fn measure(lines: &[String], mut each: impl FnMut(&[u8]) -> bool) -> f64 {
+fn measure(lines: &[String], rounds: usize, mut each: impl FnMut(&[u8]) -> bool) -> f64 {
     let mut best = f64::MAX;
-    for _ in 0..15 {
+    for _ in 0..rounds {
         let turns = 40;
         let begin = Instant::now();
         for _ in 0..turns {
@@ -126,7 +126,10 @@ fn measure(lines: &[String], mut each: impl FnMut(&[u8]) -> bool) -> f64 {
 }
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    // Without `--bench` this runs as a test: does everything work?
+    let rounds = if words.iter().any(|word| word == "--bench") { 25 } else { 1 };
+    let wanted: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
     println!("{:12} {:>6} {:>9} {:>9} {:>7}  engine", "pattern", "bytes", "regex ns", "ours ns", "ratio");
     for (name, pattern, lines) in cases() {
         if !wanted.is_empty() && !wanted.iter().any(|w| name.contains(w.as_str())) {
@@ -139,8 +142,8 @@ fn main() {
         let theirs =
             regex::bytes::RegexBuilder::new(&plain).multi_line(true).build().unwrap_or_else(|e| panic!("{name}: {e}"));
         let (mut slots, mut locations) = (Slots::default(), theirs.capture_locations());
-        let fast = measure(&lines, |line| ours.captures(line, &mut slots));
-        let slow = measure(&lines, |line| theirs.captures_read(&mut locations, line).is_some());
+        let fast = measure(&lines, rounds, |line| ours.captures(line, &mut slots));
+        let slow = measure(&lines, rounds, |line| theirs.captures_read(&mut locations, line).is_some());
         let bytes = lines.iter().map(String::len).sum::<usize>() / lines.len();
         println!("{name:12} {bytes:6} {slow:9.0} {fast:9.1} {:7.1}  {}", slow / fast, ours.engine());
     }

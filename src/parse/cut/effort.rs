@@ -5,7 +5,7 @@
 //! that can follow is known to fail. That bounds the work by the length of the text times the choices of the pattern.
 
 use super::fuse::Code;
-use super::run::Frame;
+use super::machine::Frame;
 
 /// Frames kept on the heap at most, beside those on the stack.
 const MAX_SPILLED: usize = 1 << 16;
@@ -17,8 +17,16 @@ const MAX_NOTES: usize = 8 << 20;
 pub(super) struct Effort {
     /// About a nanosecond each.
     pub(super) budget: i64,
+    /// What makes a search careful.
+    pub(super) care: Option<Box<Care>>,
+}
+
+/// What a careful search keeps.
+#[derive(Debug)]
+pub(super) struct Care {
+    /// Frames for which the stack had no room.
     pub(super) spilled: Vec<Frame>,
-    /// One bit for each choice of the pattern and place in the text; none in a quick search.
+    /// One bit for each choice of the pattern and place in the text.
     notes: Vec<u64>,
     places: usize,
 }
@@ -27,27 +35,21 @@ impl Effort {
     /// For a first search in a text of so many bytes.
     #[inline]
     pub(super) fn quick(len: usize) -> Self {
-        let budget = 1_000 + 14 * len.min(4_096) as i64 + 2 * len as i64;
-        Self { budget, spilled: Vec::new(), notes: Vec::new(), places: 0 }
+        Self { budget: 1_000 + 14 * len.min(4_096) as i64 + 2 * len as i64, care: None }
     }
 
     /// For the search that follows when a quick one gave up.
     pub(super) fn careful(code: &Code, len: usize) -> Option<Self> {
         let bits = code.choices.checked_mul(len + 1).filter(|&bits| bits <= MAX_NOTES)?;
-        let budget = (50_000 + 300 * len as i64).min(2_000_000);
-        Some(Self { budget, spilled: Vec::new(), notes: vec![0; bits / 64 + 1], places: len + 1 })
-    }
-
-    #[inline(always)]
-    pub(super) fn is_careful(&self) -> bool {
-        self.places != 0
+        let care = Care { spilled: Vec::new(), notes: vec![0; bits / 64 + 1], places: len + 1 };
+        Some(Self { budget: (50_000 + 300 * len as i64).min(2_000_000), care: Some(Box::new(care)) })
     }
 
     /// Notes that a choice is met at a place; whether it was already.
-    pub(super) fn note(&mut self, code: &Code, pc: usize, at: usize) -> bool {
-        let Some(&Some(choice)) = code.choice.get(pc) else { return false };
-        let bit = usize::from(choice) * self.places + at;
-        let Some(word) = self.notes.get_mut(bit / 64) else { return false };
+    pub(super) fn note(&mut self, choice: u16, at: usize) -> bool {
+        let Some(care) = &mut self.care else { return false };
+        let bit = usize::from(choice) * care.places + at;
+        let Some(word) = care.notes.get_mut(bit / 64) else { return false };
         let known = *word >> (bit % 64) & 1 != 0;
         *word |= 1 << (bit % 64);
         known
@@ -55,13 +57,16 @@ impl Effort {
 
     /// Keeps a frame for which the stack has no room. A quick search gives up instead.
     #[cold]
-    pub(super) fn spill(&mut self, frame: Frame) -> bool {
-        let room = self.is_careful() && self.spilled.len() < MAX_SPILLED;
-        if room {
-            self.spilled.push(frame);
-        } else {
-            self.budget = i64::MIN / 2;
+    pub(super) fn spill(&mut self, pc: u32, a: u32, b: u32) -> bool {
+        match &mut self.care {
+            Some(care) if care.spilled.len() < MAX_SPILLED => {
+                care.spilled.push(Frame { pc, a, b });
+                true
+            }
+            _ => {
+                self.budget = i64::MIN / 2;
+                false
+            }
         }
-        room
     }
 }

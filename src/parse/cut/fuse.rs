@@ -18,10 +18,7 @@ pub(super) struct Code {
     pub(super) classes: Vec<CharSet>,
     pub(super) ways: Vec<Ways>,
     pub(super) counts: Vec<Count>,
-    /// For each instruction, its number among those that choose and whose failing does not depend on how they were
-    /// reached: inside a look-around it does.
-    pub(super) choice: Vec<Option<u16>>,
-    /// How many such numbers there are.
+    /// How many choices are noted.
     pub(super) choices: usize,
     /// Where to begin: behind an assertion that the choice of starts makes sure of.
     pub(super) entry: usize,
@@ -42,20 +39,23 @@ struct Fuse<'a> {
     target: Vec<bool>,
     /// Whether groups are set so that they come back.
     undo: bool,
+    /// Whether choices are noted by a careful search.
+    notes: bool,
     /// How many look-arounds are open.
     around: usize,
     code: Code,
 }
 
-/// Fits steps to the machine. `groups`: how many groups the pattern has, 0 included.
-pub(super) fn fuse(steps: &Steps, groups: usize) -> Result<Code, Unfit> {
+/// Fits steps to the machine. `groups`: how many groups the pattern has, 0 included; `notes`: whether a search may
+/// have to be careful.
+pub(super) fn fuse(steps: &Steps, groups: usize, notes: bool) -> Result<Code, Unfit> {
     let ops = steps.ops.as_slice();
     let firsts = first::first(ops);
     let groups = u16::try_from(groups).map_err(|_| Unfit)?;
     // Groups that come back one by one are not unset together.
     let undo = steps.groups_repeat;
     let later = if undo { vec![groups; ops.len() + 1] } else { later(ops, groups) };
-    let mut fuse = Fuse { later, undo, target: targets(ops), firsts, ops, around: 0, code: Code::default() };
+    let mut fuse = Fuse { later, undo, notes, target: targets(ops), firsts, ops, around: 0, code: Code::default() };
     let start = fuse.first(0);
     let assured = matches!(ops.first(), Some(Op::Look(Look::Start | Look::StartLine)));
     fuse.code.entry = usize::from(assured);
@@ -119,9 +119,15 @@ impl Fuse<'_> {
             Inst::Count { rest, .. } | Inst::Chars { rest, .. } => rest.is_some(),
             _ => false,
         };
-        let number = u16::try_from(self.code.choices).ok().filter(|_| chooses && self.around == 0);
-        self.code.choices += usize::from(number.is_some());
-        self.code.choice.push(number);
+        // Inside a look-around what follows depends on where that was opened.
+        if self.notes
+            && chooses
+            && self.around == 0
+            && let Ok(choice) = u16::try_from(self.code.choices)
+        {
+            self.code.insts.push(Inst::Note { choice });
+            self.code.choices += 1;
+        }
         self.code.insts.push(inst);
     }
 

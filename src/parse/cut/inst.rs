@@ -121,6 +121,10 @@ pub(super) enum Inst {
     Back {
         chars: u16,
     },
+    /// Before a choice: where the search is careful and met it here before, this fails at once.
+    Note {
+        choice: u16,
+    },
     Match,
     Fail,
 }

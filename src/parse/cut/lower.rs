@@ -83,9 +83,40 @@ impl Lower<'_> {
                     self.hir(part)?;
                 }
             }
-            HirKind::Alternation(ways) => self.alternation(ways, Self::hir)?,
+            HirKind::Alternation(ways) => self.ways(ways)?,
         }
         Ok(())
+    }
+
+    /// Alternatives, of which neighbours that begin with the same bytes share these.
+    fn ways(&mut self, ways: &[Hir]) -> Lowered {
+        let begins = |way: &Hir| literal(way).and_then(|bytes| bytes.first().copied());
+        let same = |a: &Hir, b: &Hir| begins(a).is_some() && begins(a) == begins(b);
+        match ways.chunk_by(same).collect::<Vec<_>>().as_slice() {
+            [family] => self.family(family),
+            families => self.alternation(families, |lower, family| lower.family(family)),
+        }
+    }
+
+    /// Alternatives that begin with the same byte: what they share, then what they do not.
+    fn family(&mut self, ways: &[Hir]) -> Lowered {
+        if let [only] = ways {
+            return self.hir(only);
+        }
+        let mut shared = ways.first().and_then(literal).unwrap_or_default();
+        for bytes in ways.iter().skip(1).filter_map(literal) {
+            let common = shared.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+            shared = shared.get(..common).unwrap_or_default();
+        }
+        self.push(Op::Bytes(shared.to_vec()))?;
+        let tail = |bytes: &[u8]| Hir::literal(bytes.get(shared.len()..).unwrap_or_default().to_vec());
+        let rest = |way: &Hir| match way.kind() {
+            HirKind::Concat(parts) => {
+                Hir::concat(literal(way).map(tail).into_iter().chain(parts.iter().skip(1).cloned()).collect())
+            }
+            _ => literal(way).map_or_else(Hir::empty, tail),
+        };
+        self.ways(&ways.iter().map(rest).collect::<Vec<_>>())
     }
 
     fn kind(&self, name: Option<&str>) -> Result<Kind, Unfit> {
@@ -98,7 +129,7 @@ impl Lower<'_> {
         self.specials.get(number).map(|special| Kind::Special(*special)).ok_or(Unfit)
     }
 
-    fn alternation(&mut self, ways: &[Hir], way: fn(&mut Self, &Hir) -> Lowered) -> Lowered {
+    fn alternation<T>(&mut self, ways: &[T], way: impl Fn(&mut Self, &T) -> Lowered) -> Lowered {
         let mut ends = Vec::new();
         for (i, hir) in ways.iter().enumerate() {
             if i + 1 == ways.len() {
@@ -276,6 +307,18 @@ impl Lower<'_> {
                 false
             }
         })
+    }
+}
+
+/// The bytes a pattern begins with.
+fn literal(hir: &Hir) -> Option<&[u8]> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(&literal.0),
+        HirKind::Concat(parts) => match parts.first()?.kind() {
+            HirKind::Literal(literal) => Some(&literal.0),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -12,7 +12,9 @@ mod first;
 mod fuse;
 mod inst;
 mod lower;
+mod machine;
 mod op;
+mod rare;
 mod run;
 mod scan;
 mod search;
@@ -49,10 +51,14 @@ impl Program {
     /// Lowers a pattern whose groups are called `g1`… and whose specials `s0`…; `None` when it is not of the kind
     /// that can be. `groups` counts group 0.
     pub(super) fn new(hir: &Hir, specials: &[Special], groups: usize) -> Option<Self> {
+        Self::build(hir, specials, groups, !specials.is_empty())
+    }
+
+    fn build(hir: &Hir, specials: &[Special], groups: usize, alone: bool) -> Option<Self> {
         let steps = lower::lower(hir, specials).ok()?;
-        let code = fuse::fuse(&steps, groups).ok()?;
+        let code = fuse::fuse(&steps, groups, alone).ok()?;
         let starts = search::Starts::new(&steps.ops, &code);
-        Some(Self { code, starts, alone: !specials.is_empty() })
+        Some(Self { code, starts, alone })
     }
 }
 

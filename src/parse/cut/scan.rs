@@ -72,10 +72,10 @@ impl Tables {
     }
 
     /// The first byte at or behind `from` that stops the run, or the length of the text.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn forward(&self, scan: Scan, text: &[u8], from: usize) -> usize {
         match scan {
-            Scan::One(a) => self.until(a, text, from),
+            Scan::One(a) => until(a, text, from),
             Scan::Two(a, b) => {
                 let (a8, b8) = (splat(a), splat(b));
                 let stop = |w| zero_bytes(w ^ a8) | zero_bytes(w ^ b8);
@@ -86,13 +86,7 @@ impl Tables {
                 let stop = |w| zero_bytes(w ^ a8) | zero_bytes(w ^ b8) | zero_bytes(w ^ c8);
                 near(text, from, stop, |far| memchr::memchr3(a, b, c, far))
             }
-            Scan::While(byte) => {
-                let mut at = from;
-                while text.get(at) == Some(&byte) {
-                    at += 1;
-                }
-                at
-            }
+            Scan::While(byte) => while_next(byte, text, from),
             Scan::Outside(low, high) => every(text, from, |w| !inside(w, low, high) & HIGHS),
             Scan::Outside2(at) => {
                 let [a, b, c, d] = self.pairs.get(usize::from(at)).copied().unwrap_or_default();
@@ -101,17 +95,6 @@ impl Tables {
             Scan::Low(at) => self.low(usize::from(at), text, from),
             Scan::Table(at) => self.table(usize::from(at), text, from),
             Scan::End => text.len(),
-        }
-    }
-
-    /// The first `byte` at or behind `from`, or the length of the text.
-    #[inline(always)]
-    pub(super) fn until(&self, byte: u8, text: &[u8], from: usize) -> usize {
-        use memchr::arch::x86_64::sse2::memchr::One;
-        let Some(rest) = text.get(from..) else { return from };
-        match One::new(byte) {
-            Some(one) => one.find(rest).map_or(text.len(), |i| from + i),
-            None => from,
         }
     }
 
@@ -172,6 +155,78 @@ pub(super) fn backward(back: Back, sets: &[ByteSet], text: &[u8], from: usize, t
     found.map(|at| from + at)
 }
 
+/// `N` bytes of the text, when it has so many there. Texts are shorter than 4 GiB; saying so spares a check.
+#[inline(always)]
+pub(super) fn lane_at<const N: usize>(text: &[u8], from: usize) -> Option<&[u8; N]> {
+    let from = from as u32 as usize;
+    text.get(from..from + N)?.first_chunk()
+}
+
+/// The first `byte` at or behind `from`, or the length of the text.
+#[inline(always)]
+pub(super) fn until(byte: u8, text: &[u8], from: usize) -> usize {
+    match lane_at(text, from) {
+        Some(lane) => lane_find(byte, lane).map_or_else(|| until_far(byte, text, from + 16), |at| from + at),
+        None => until_near(byte, text, from),
+    }
+}
+
+/// The first byte at or behind `from` that is not `byte`.
+#[inline(always)]
+pub(super) fn while_next(byte: u8, text: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while text.get(at) == Some(&byte) {
+        at += 1;
+    }
+    at
+}
+
+/// The rest of a run of which a lane has been looked at already.
+#[inline(never)]
+fn until_far(byte: u8, text: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(lane) = lane_at(text, at) {
+        if let Some(found) = lane_find(byte, lane) {
+            return at + found;
+        }
+        at += 16;
+        if at - from >= NEAR {
+            let rest = text.get(at..).unwrap_or_default();
+            return at + memchr::memchr(byte, rest).unwrap_or(rest.len());
+        }
+    }
+    // The text's last lane begins in what has been looked at: there it holds no such byte.
+    let last = text.last_chunk::<16>().and_then(|lane| lane_find(byte, lane));
+    last.map_or(text.len(), |found| text.len() - 16 + found)
+}
+
+/// A run within the last bytes of the text.
+#[inline(never)]
+fn until_near(byte: u8, text: &[u8], from: usize) -> usize {
+    let bytes = splat(byte);
+    last_lane(text, from, |w| zero_bytes(w ^ bytes))
+}
+
+/// The first `byte` of a lane, by vector code where the processor surely has it.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn lane_find(byte: u8, lane: &[u8; 16]) -> Option<usize> {
+    memchr::arch::x86_64::sse2::memchr::One::new(byte)?.find(lane)
+}
+
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+fn lane_find(byte: u8, lane: &[u8; 16]) -> Option<usize> {
+    memchr::arch::aarch64::neon::memchr::One::new(byte)?.find(lane)
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[inline(always)]
+fn lane_find(byte: u8, lane: &[u8; 16]) -> Option<usize> {
+    let bytes = splat(byte);
+    first_stop(lane, &|w| zero_bytes(w ^ bytes))
+}
+
 fn splat(b: u8) -> u64 {
     ONES * u64::from(b)
 }
@@ -193,7 +248,7 @@ fn inside(w: u64, low: u8, high: u8) -> u64 {
 #[inline(always)]
 fn near(text: &[u8], from: usize, stop: impl Fn(u64) -> u64, far: impl Fn(&[u8]) -> Option<usize>) -> usize {
     let mut at = from;
-    while let Some(lane) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+    while let Some(lane) = lane_at(text, at) {
         if let Some(found) = first_stop(lane, &stop) {
             return at + found;
         }
@@ -210,7 +265,7 @@ fn near(text: &[u8], from: usize, stop: impl Fn(u64) -> u64, far: impl Fn(&[u8])
 #[inline(always)]
 fn every(text: &[u8], from: usize, stop: impl Fn(u64) -> u64) -> usize {
     let mut at = from;
-    while let Some(lane) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+    while let Some(lane) = lane_at(text, at) {
         if let Some(found) = first_stop(lane, &stop) {
             return at + found;
         }

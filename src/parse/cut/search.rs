@@ -98,7 +98,7 @@ impl Program {
                 continue;
             }
             let tried = match self.attempt(text, at, slots, &mut effort) {
-                Tried::GaveUp if self.alone && !effort.is_careful() => match Effort::careful(&self.code, text.len()) {
+                Tried::GaveUp if self.alone && effort.care.is_none() => match Effort::careful(&self.code, text.len()) {
                     Some(careful) => {
                         effort = careful;
                         self.attempt(text, at, slots, &mut effort)
