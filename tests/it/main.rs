@@ -1,5 +1,6 @@
 //! The only integration binary: the real program run as a child process, and the rules of the project.
 
+mod alloc;
 mod cli;
 mod config;
 mod es;
