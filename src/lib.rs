@@ -18,6 +18,8 @@ pub mod error;
 pub mod event;
 pub mod filter;
 pub mod fmt;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod input;
 pub mod log;
 pub mod net;

@@ -4,6 +4,7 @@ mod alloc;
 mod cli;
 mod config;
 mod es;
+mod fuzz;
 mod golden;
 #[allow(dead_code, unused_imports)]
 mod lab;

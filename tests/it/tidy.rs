@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["plugin"],
     &["input", "filter", "output"],
     &["engine"],
-    &["cli"],
+    &["cli", "fuzz"],
 ];
 
 /// Files that may be longer than 500 lines, and why.

@@ -158,6 +158,24 @@ impl Regex {
         self.slow.search(text, Want::AtStart, Some(&mut slots)).then(|| slots.get(0).map_or(0, |(_, end)| end))
     }
 
+    /// Whether the lowered pattern, where there is one and it answers, finds in `text` what the slow engine finds: for
+    /// fuzzing.
+    pub fn engines_agree(&self, text: &[u8]) -> bool {
+        let Some(cut) = self.cut.as_ref().filter(|_| !self.slow.is_fancy()) else { return true };
+        let mut spans = vec![(UNSET, UNSET); self.group_names.len()];
+        let found = match cut.search(text, &mut spans) {
+            Found::Hit(..) => true,
+            Found::Miss => false,
+            Found::Unsure | Found::GaveUp => return true,
+        };
+        let mut slots = Slots::default();
+        if self.slow.search(text, Want::Anywhere, Some(&mut slots)) != found {
+            return false;
+        }
+        let fast = Slots { spans };
+        !found || (0..self.group_count()).all(|group| fast.get(group) == slots.get(group))
+    }
+
     /// The engine that answers first: `cut`, `regex` or `fancy`.
     pub fn engine(&self) -> &'static str {
         match &self.cut {

@@ -63,7 +63,7 @@ fn set_clock(text: &[u8], at: usize, fields: &mut Fields) -> Option<()> {
 #[inline]
 fn two_digits(a: u8, b: u8) -> Option<u8> {
     let (a, b) = (a.wrapping_sub(b'0'), b.wrapping_sub(b'0'));
-    (a <= 9 && b <= 9).then_some(a * 10 + b)
+    (a <= 9 && b <= 9).then(|| a * 10 + b)
 }
 
 const CLOCK: Shape = Shape::new(b"00:00:00");

@@ -1,0 +1,119 @@
+//! Entries for fuzzing: arbitrary bytes into each reader of foreign text, with what must hold of the result asserted.
+//!
+//! The targets under `fuzz/` are one line each; an ordinary test replays their seeds and mutations of them.
+
+use crate::conf::ini;
+use crate::error::Diags;
+use crate::event::{Batch, Tag, View};
+use crate::fmt::json_read::{JsonErrorKind, JsonReader};
+use crate::fmt::json_write::{JsonOpts, write_map};
+use crate::fmt::msgpack_read::MsgpackReader;
+use crate::fmt::msgpack_write;
+use crate::parse::regex::Regex;
+use crate::time::Time;
+use crate::time::strptime::TimeFormat;
+use crate::time::zone::Zone;
+use serde_json::Value;
+
+/// A classic configuration: every finding has a place inside the text, every entry a key and a value.
+pub fn ini(data: &[u8]) {
+    let mut diags = Diags::new();
+    let doc = ini::parse("fuzz.conf", data, &mut diags);
+    let lines = data.split(|b| *b == b'\n').count();
+    for place in diags.sorted().into_iter().filter_map(|d| d.place.as_ref()) {
+        assert!(place.line as usize <= lines, "{place} of {lines} lines");
+    }
+    for entry in doc.sections.iter().flat_map(|s| &s.entries) {
+        assert!(!entry.key.is_empty() && !entry.value.is_empty(), "{entry:?}");
+        assert_eq!(entry.value, entry.value.trim_matches(' '));
+    }
+}
+
+/// An object of JSON: what serde_json takes is taken too, but for its depth, and comes out as the same.
+pub fn json(data: &[u8]) {
+    let mut batch = Batch::new(Tag::new("fuzz"));
+    let text = batch.arena_mut().push(data);
+    let mark = batch.begin();
+    let read = JsonReader::default().object(&mut batch, text);
+    let expected = serde_json::from_slice::<Value>(data).ok().filter(Value::is_object);
+    match (read, expected) {
+        (Ok(_), expected) => {
+            batch.finish(mark, Time(0));
+            let mut out = Vec::new();
+            write_map(batch.body(0), JsonOpts::default(), &mut out);
+            let got = serde_json::from_slice::<Value>(&out);
+            assert!(got.is_ok(), "{:?} became {:?}", String::from_utf8_lossy(data), String::from_utf8_lossy(&out));
+            if let (Ok(got), Some(expected)) = (got, expected) {
+                assert!(same(&got, &expected), "{expected} became {got}");
+            }
+        }
+        (Err(e), Some(expected)) => assert!(e.kind == JsonErrorKind::Depth, "{e}: {expected}"),
+        (Err(_), None) => {}
+    }
+}
+
+/// Equality, numbers by their value: doubles are written with 16 digits.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            let close = |a: f64, b: f64| (a - b).abs() <= 2e-15 * a.abs();
+            a == b || a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| close(a, b))
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| same(v, w)))
+        }
+        _ => a == b,
+    }
+}
+
+/// The first line is a time format, the rest a text.
+pub fn strptime(data: &[u8]) {
+    let Some((format, text)) = two(data) else { return };
+    let Ok(format) = TimeFormat::compile(format, Zone::UTC) else { return };
+    let now = Time(1_700_000_000_000_000_000);
+    let prefix = format.parse_prefix(text, now);
+    assert_eq!(format.parse(text, now).ok(), prefix.as_ref().ok().map(|(time, _)| *time));
+    if let Ok((time, used)) = prefix {
+        assert!(used <= text.len());
+        let again = text.get(..used).map(|text| format.parse_prefix(text, now));
+        assert!(
+            again.is_some_and(|r| r.is_ok_and(|(t, n)| t == time && n == used)),
+            "what was read says the same alone"
+        );
+    }
+    let _ = format.parse_partial(text, now);
+}
+
+/// The first line is a pattern, the rest a text: the lowered pattern finds what the slow engine finds.
+pub fn regex(data: &[u8]) {
+    let Some((pattern, text)) = two(data) else { return };
+    let (Ok(regex), Ok(text)) = (Regex::new(pattern), std::str::from_utf8(text)) else { return };
+    assert!(regex.engines_agree(text.as_bytes()), "{pattern:?} on {text:?}");
+}
+
+/// Events in msgpack: what was read and written is read and written the same again.
+pub fn msgpack(data: &[u8]) {
+    let Some(first) = events(data) else { return };
+    let Some(second) = events(&first) else { return };
+    assert_eq!(first, second);
+}
+
+/// All events that `data` begins with, written again.
+fn events(data: &[u8]) -> Option<Vec<u8>> {
+    let mut batch = Batch::new(Tag::new("fuzz"));
+    let all = batch.arena_mut().push(data);
+    let (mut reader, mut at) = (MsgpackReader::default(), 0);
+    while let Ok(Some(used @ 1..)) = reader.next_event(&mut batch, all.sub(at, data.len())) {
+        at += used;
+    }
+    let mut out = Vec::new();
+    msgpack_write::write_events(&View::all(&batch), &mut out);
+    (!batch.is_empty()).then_some(out)
+}
+
+/// The first line as text, and what follows it.
+fn two(data: &[u8]) -> Option<(&str, &[u8])> {
+    let at = memchr::memchr(b'\n', data)?;
+    Some((std::str::from_utf8(data.get(..at)?).ok()?, data.get(at + 1..)?))
+}
