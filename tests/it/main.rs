@@ -6,10 +6,10 @@ mod config;
 mod es;
 mod fuzz;
 mod golden;
-#[allow(dead_code, unused_imports)]
 mod lab;
 mod net;
 mod real;
 mod running;
 mod samples;
+mod tail;
 mod tidy;

@@ -22,6 +22,8 @@ fn server() -> Option<&'static Server> {
     SERVER.get_or_init(start).as_ref()
 }
 
+// The script ends with this program: nobody is there to wait for it.
+#[expect(clippy::zombie_processes)]
 fn start() -> Option<Server> {
     let home = std::env::temp_dir().join(format!("collector-elasticsearch-{}", std::process::id()));
     let port = free_port();

@@ -106,6 +106,10 @@ impl Reader {
                 None => turn.cut = Some(cut(file)),
             }
         }
+        if available == 0 && !reads_the_same(file) && !was_edited(file) {
+            // Cut, and grown to the very same length since.
+            turn.cut = Some(cut(file));
+        }
         turn.more = size > file.offset + file.unfinished;
         Ok(turn)
     }
@@ -259,6 +263,16 @@ fn cut(file: &mut File) -> Cut {
     let cut = Cut { offset: file.offset, last: file.last };
     file.rewind();
     cut
+}
+
+/// Whether what stands just before the offset is what was read there.
+fn reads_the_same(f: &File) -> bool {
+    let (Some(fd), known) = (&f.fd, f.last.compared()) else { return true };
+    let mut now = [0; KEPT];
+    let Some(now) = now.get_mut(..known.len()).filter(|n| !n.is_empty()) else { return true };
+    let at = f.offset.saturating_sub(known.len() as u64);
+    // An error is for the next reading to say.
+    rustix::io::pread(fd, &mut *now, at) != Ok(known.len()) || now == known
 }
 
 /// Whether only the end of what was read is another now; that is then known as it is.

@@ -253,6 +253,13 @@ fn a_file_cut_and_written_beyond_its_offset_is_noticed() {
     lab.dir.write("f", "b\nnew line\nmore\n");
     lab.read();
     assert_eq!(lab.records(), ["a", "the line", "b", "new line", "more"]);
+    // Or grown to the same length.
+    let mut lab = Lab::new(100, Long::Pieces);
+    lab.append("100\n101\n");
+    lab.dir.write("f", "200\n201\n");
+    lab.read();
+    assert!(lab.truncated);
+    assert_eq!(lab.records(), ["100", "101", "200", "201"]);
     // A last line that had no line end does not count as one that changed.
     let mut lab = Lab::new(100, Long::Pieces);
     lab.file.last_call = true;

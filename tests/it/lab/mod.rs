@@ -35,11 +35,6 @@ impl Lab {
         Self { dir: dir.canonicalize().unwrap(), env: Vec::new(), runs: AtomicUsize::new(0) }
     }
 
-    /// The folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// A file of the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
@@ -99,11 +94,6 @@ impl Lab {
     /// The program with these arguments, for tests that want other descriptors than files.
     pub fn command(&self, args: &[&str]) -> proc::Command {
         proc::Command::new(&self.dir, self.runs.fetch_add(1, Ordering::Relaxed), args, &self.env)
-    }
-
-    /// Waits until a file holds this text.
-    pub fn wait_file(&self, name: &str, what: &str) {
-        self.wait(&format!("'{what}' in {name}"), || self.read(name).contains(what));
     }
 
     /// Waits until a condition holds.
