@@ -3,6 +3,8 @@
 //! Nothing here blocks: sockets are non-blocking and waited for by the reactor, names are looked up on a worker thread.
 
 pub mod connect;
+#[cfg(feature = "es")]
+pub mod http;
 pub mod listen;
 pub mod resolve;
 pub mod stream;
@@ -10,6 +12,8 @@ pub mod tls;
 pub mod upstream;
 
 pub use connect::Target;
+#[cfg(feature = "es")]
+pub use http::HttpClient;
 pub use listen::Listener;
 pub use resolve::{Prefer, Resolver};
 pub use stream::{Probe, Stream};

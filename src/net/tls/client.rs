@@ -40,22 +40,24 @@ impl ClientTls {
         Ok(Some(Self { config: Arc::new(config), vhost: conf.vhost.clone() }))
     }
 
-    /// The settings as the TLS library's clients take them.
-    pub fn config(&self) -> &Arc<ClientConfig> {
-        &self.config
-    }
-
     /// Begins a connection to `host`, whose name (or `tls.vhost`) is asked for and checked.
     ///
     /// # Errors
     /// When that is neither a host name nor an address.
     pub fn session(&self, host: &str) -> Result<Session, String> {
+        self.connection(host).map(Session::new)
+    }
+
+    /// [`Self::session`] as the TLS library's own connection.
+    ///
+    /// # Errors
+    /// When `host` is neither a host name nor an address.
+    pub fn connection(&self, host: &str) -> Result<ClientConnection, String> {
         let name = self.vhost.as_deref().unwrap_or(host);
         let name = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
         let name = name.strip_suffix('.').unwrap_or(name);
         let server = ServerName::try_from(name.to_owned()).map_err(|_| format!("'{name}' is not a host name"))?;
-        let connection = ClientConnection::new(self.config.clone(), server).map_err(|e| words(&e))?;
-        Ok(Session::new(connection))
+        ClientConnection::new(self.config.clone(), server).map_err(|e| words(&e))
     }
 }
 

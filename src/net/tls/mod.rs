@@ -25,6 +25,8 @@ pub use off::{ClientTls, ServerTls, Session};
 pub use server::ServerTls;
 #[cfg(feature = "tls")]
 pub use session::Session;
+#[cfg(feature = "es")]
+pub(super) use words::tls_words;
 
 /// A `tls.*` key that cannot be honoured: for `MakeCx::refuse`.
 #[derive(Debug, Clone, PartialEq, Eq)]

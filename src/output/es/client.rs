@@ -1,13 +1,12 @@
-//! Bulk requests on worker threads: ureq with keep-alive, gzip, authorization and TLS.
+//! Bulk requests on worker threads: gzip, authorization, answers judged item by item.
 
 use super::answer::{Answer, Verdict, read};
+use crate::net::HttpClient;
+use crate::net::http::Answer as HttpAnswer;
 use crate::output::Outcome;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use std::io::{Read, Write};
-use std::time::Duration;
-use ureq::Agent;
-use ureq::http::Response;
+use std::io::Write;
 
 /// The longest answer that is read, in bytes; a longer one counts as unreadable and the request is tried again.
 const ANSWER_MAX: u64 = 64 << 20;
@@ -18,7 +17,7 @@ const QUOTE: usize = 300;
 #[derive(Debug, Clone)]
 pub struct Client {
     /// The pool of connections.
-    pub agent: Agent,
+    pub http: HttpClient,
     /// `http://host:port/path/_bulk?…`
     pub url: String,
     /// The value of the `Authorization` header.
@@ -79,14 +78,9 @@ impl Client {
             left.retry.extend(records());
             left.why.get_or_insert(why);
         };
-        let response = match self.post(bytes) {
-            Ok(r) => r,
-            Err(e) => return fail(left, explain(&e)),
-        };
-        let status = response.status().as_u16();
-        let answer = match read_body(response) {
-            Ok(b) => b,
-            Err(e) => return fail(left, format!("the answer broke off: {e}")),
+        let HttpAnswer { status, body: answer } = match self.post(bytes) {
+            Ok(a) => a,
+            Err(why) => return fail(left, why),
         };
         if self.trace_error && (status >= 300 || memchr::memmem::find(&answer, b"\"errors\":true").is_some()) {
             log::error!("[{}] error: Output\n{}", self.label, String::from_utf8_lossy(&answer));
@@ -125,70 +119,16 @@ impl Client {
         }
     }
 
-    fn post(&self, bytes: &[u8]) -> Result<Response<ureq::Body>, ureq::Error> {
-        let mut request = self.agent.post(&self.url).header("Content-Type", "application/x-ndjson");
-        if let Some(a) = &self.authorization {
-            request = request.header("Authorization", a);
-        }
+    fn post(&self, bytes: &[u8]) -> Result<HttpAnswer, String> {
+        let mut headers = vec![("Content-Type", "application/x-ndjson")];
+        headers.extend(self.authorization.as_deref().map(|a| ("Authorization", a)));
         if !self.gzip {
-            return request.send(bytes);
+            return self.http.post(&self.url, &headers, bytes, ANSWER_MAX);
         }
         let mut packed = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::default());
-        packed.write_all(bytes)?;
-        request.header("Content-Encoding", "gzip").send(packed.finish()?.as_slice())
-    }
-}
-
-fn read_body(response: Response<ureq::Body>) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    response.into_body().into_reader().take(ANSWER_MAX).read_to_end(&mut body)?;
-    Ok(body)
-}
-
-/// An agent with the timeouts and the pool of an output.
-pub fn agent(connect_timeout: Duration, idle: Duration, pool: usize, tls: ureq::tls::TlsConfig) -> Agent {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .user_agent(concat!("collector/", env!("CARGO_PKG_VERSION")))
-        .timeout_connect(Some(connect_timeout))
-        // A server that never answers must not hold a worker for ever.
-        .timeout_send_body(Some(Duration::from_secs(120)))
-        .timeout_recv_response(Some(Duration::from_secs(120)))
-        .timeout_recv_body(Some(Duration::from_secs(120)))
-        // Answers are short, bodies are long.
-        .input_buffer_size(16 * 1024)
-        .max_idle_connections(pool)
-        .max_idle_connections_per_host(pool)
-        .max_idle_age(idle)
-        .tls_config(tls)
-        .build()
-        .new_agent()
-}
-
-/// A failed request in words that name the remedy.
-fn explain(e: &ureq::Error) -> String {
-    match e {
-        ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
-            "connection refused: is the server running, are Host and Port right?".into()
-        }
-        ureq::Error::HostNotFound => "the host name is not known: check Host and the DNS".into(),
-        ureq::Error::Timeout(t) => format!("timed out ({t})"),
-        other => {
-            let text = other.to_string();
-            let hint = if text.contains("NotValidForName") {
-                "; the certificate is for another name: correct Host, or the server's certificate"
-            } else if text.contains("UnknownIssuer") {
-                "; the certificate's issuer is not trusted: give it with tls.ca_file"
-            } else if text.contains("NotValidYet") {
-                "; the certificate is not valid yet by this machine's clock: is the clock right?"
-            } else if text.contains("Expired") {
-                "; the certificate has expired by this machine's clock"
-            } else {
-                ""
-            };
-            text + hint
-        }
+        let packed = packed.write_all(bytes).and_then(|()| packed.finish()).map_err(|e| format!("gzip: {e}"))?;
+        headers.push(("Content-Encoding", "gzip"));
+        self.http.post(&self.url, &headers, &packed, ANSWER_MAX)
     }
 }
 
@@ -209,7 +149,10 @@ fn http_error(status: u16, body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
+    use crate::conf::Section;
+    use crate::conf::common::NetOut;
+    use crate::error::Diags;
+    use std::io::{BufRead, BufReader, Read};
     use std::net::TcpListener;
     use std::thread;
 
@@ -252,11 +195,15 @@ mod tests {
         (url, thread::spawn(serve))
     }
 
+    fn http() -> HttpClient {
+        let net = NetOut::load(&Section::of("OUTPUT", &[]), &mut Diags::new()).unwrap();
+        HttpClient::new(&net, 1, None)
+    }
+
     fn check(script: Vec<(u16, &'static str)>, expected: &str, bodies: &[&str]) {
         let (url, handle) = server(script);
-        let tls = ureq::tls::TlsConfig::builder().build();
         let client = Client {
-            agent: agent(Duration::from_secs(5), Duration::from_secs(5), 1, tls),
+            http: http(),
             url,
             authorization: None,
             gzip: false,
@@ -308,9 +255,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/_bulk", listener.local_addr().unwrap());
         drop(listener);
-        let tls = ureq::tls::TlsConfig::builder().build();
-        let agent = agent(Duration::from_secs(5), Duration::from_secs(5), 1, tls);
-        let client = Client { agent, url, authorization: None, gzip: false, trace_error: false, label: String::new() };
+        let client =
+            Client { http: http(), url, authorization: None, gzip: false, trace_error: false, label: String::new() };
         let outcome = format!("{:?}", client.send(Body { bytes: b"a\n", items: &[(2, 0)] }));
         assert!(outcome.contains("connection refused"), "{outcome}");
     }

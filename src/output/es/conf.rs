@@ -1,11 +1,12 @@
 //! The keys of the `es` and `opensearch` outputs, and what follows from them.
 
-use super::client::{Client, agent};
+use super::client::Client;
 use crate::conf::Size;
 use crate::conf::common::{NetOut, OutputCommon, TlsClient};
 use crate::event::Key;
 use crate::event::access::Accessor;
 use crate::fmt::es_bulk::{Action, Bulk, Id, IndexName};
+use crate::net::{ClientTls, HttpClient};
 use crate::plugin::MakeCx;
 use crate::time::strftime::{CachedFormatter, Formatter};
 use crate::time::zone::Zone;
@@ -190,11 +191,12 @@ pub fn client(conf: &EsConf, cx: &mut MakeCx<'_>, workers: usize) -> Option<Clie
         url.push_str("&pipeline=");
         url.extend(form_encoded(p));
     }
-    let tls = super::tls::config(&tls, cx)?;
-    let idle = if net.keepalive { net.keepalive_idle_timeout } else { std::time::Duration::ZERO };
-    let pool = if net.keepalive { workers } else { 0 };
+    let tls = match ClientTls::new(&tls) {
+        Ok(tls) => tls,
+        Err(p) => return cx.refuse(p.key, format!("{} {}", p.key, p.why), p.help),
+    };
     Some(Client {
-        agent: agent(net.connect_timeout, idle, pool, tls),
+        http: HttpClient::new(&net, workers, tls),
         url,
         authorization,
         gzip: conf.compress == Compress::Gzip,

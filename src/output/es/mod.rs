@@ -6,7 +6,6 @@
 mod answer;
 mod client;
 pub mod conf;
-mod tls;
 
 use super::{Outcome, Output, OutputPlugin, Payload};
 use crate::conf::PluginInfo;
