@@ -96,10 +96,16 @@ impl Machine<'_> {
     /// The longest end of a run before `end` at which the rest can begin, and whether there may be a shorter one.
     #[inline(never)]
     pub(super) fn shorter(&mut self, least: usize, end: usize, rest: Rest) -> Option<(usize, bool)> {
-        if rest.last {
-            return (end > least && self.next_is(end - 1, rest.first)).then(|| (end - 1, false));
+        if end <= least {
+            return None;
         }
-        let found = backward(rest.back, &self.code.sets, self.text, least, end);
+        if self.next_is(end - 1, rest.first) {
+            return Some((end - 1, !rest.last && end - 1 > least));
+        }
+        if rest.last {
+            return None;
+        }
+        let found = backward(rest.back, &self.code.sets, self.text, least, end - 1);
         self.effort.budget -= (end - found.unwrap_or(least)) as i64 / 4;
         found.map(|found| (found, found > least))
     }

@@ -78,6 +78,7 @@ fn classes() {
     check(r"[[:^alpha:]]+", "aé12", Some("12"));
     check(r"[a-w&&[^c-g]z]+", "cdaxbz", Some("a"));
     check(r"\p{Alpha}+\p{^Alpha}\P{Alpha}", "ab12", Some("ab12"));
+    check(r"\p{Greek}+\p{Lu}", "aλόΓ", Some("λόΓ"));
     check("[]a]+", "a]", Some("a]"));
     check("[^]a]+", "a]x", Some("x"));
     check(r"[a\-z]+", "-z", Some("-z"));
