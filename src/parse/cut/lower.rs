@@ -266,13 +266,13 @@ impl Lower<'_> {
             HirKind::Literal(literal) => std::str::from_utf8(&literal.0).ok().map(|s| s.chars().count()),
             HirKind::Class(Class::Unicode(_)) => Some(1),
             HirKind::Class(Class::Bytes(_)) => None,
-            HirKind::Repetition(r) if r.max == Some(r.min) => Some(self.width(&r.sub)? * r.min as usize),
+            HirKind::Repetition(r) if r.max == Some(r.min) => self.width(&r.sub)?.checked_mul(r.min as usize),
             HirKind::Repetition(_) => None,
             HirKind::Capture(capture) => match self.kind(capture.name.as_deref()).ok()? {
                 Kind::Group(_) | Kind::Special(Special::Atomic) => self.width(&capture.sub),
                 Kind::Special(_) => Some(0),
             },
-            HirKind::Concat(parts) => parts.iter().map(|part| self.width(part)).sum(),
+            HirKind::Concat(parts) => parts.iter().try_fold(0usize, |sum, part| sum.checked_add(self.width(part)?)),
             HirKind::Alternation(ways) => {
                 let mut widths = ways.iter().map(|way| self.width(way));
                 let first = widths.next()??;

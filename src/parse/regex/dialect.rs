@@ -3,6 +3,9 @@
 //! Where the two disagree the meaning is Ruby's: `^` and `$` are anchors of lines, `m` lets the dot match a newline,
 //! `\<` is a literal, `\d`, `\s` and `\w` are ASCII, plain parentheses do not capture beside named groups, a name may
 //! be used twice, and an option in the middle (`a(?i)b|c`) reaches to the end of its group, alternatives included.
+//!
+//! Known to differ: `^` matches behind a newline that ends the text, `\R` is not atomic, `\X` takes a character and its
+//! marks, letters do not fold to several (`ß` and `ss`).
 
 use super::super::cut::Special;
 use super::class::{self, push_char};
