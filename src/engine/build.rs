@@ -27,8 +27,8 @@ use std::time::{Duration, SystemTime};
 
 /// Memory that an input may hold when `Mem_Buf_Limit` does not say, in bytes: nothing is unbounded.
 const DEFAULT_LIMIT: usize = 8 << 20;
-/// The longest grace period, for `Grace -1`.
-const FOREVER: Duration = Duration::from_secs(365 * 86400);
+/// The grace period of `Grace 0` and `Grace -1`.
+pub(super) const FOREVER: Duration = Duration::from_secs(365 * 86400);
 
 /// What building needs beside the document.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Made {
     }
 
     fn assemble(self, service: &Service) -> Engine {
-        let grace = u64::try_from(service.grace).map_or(FOREVER, Duration::from_secs);
+        let grace = u64::try_from(service.grace).ok().filter(|s| *s > 0).map_or(FOREVER, Duration::from_secs);
         let backoff = Backoff { base_secs: service.scheduler_base.into(), cap_secs: service.scheduler_cap.into() };
         let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
         let (filter_rules, filters): (Vec<_>, Vec<_>) =

@@ -135,7 +135,10 @@ async fn wait_for_exit(core: &Rc<Core>) -> u8 {
 /// Stops the inputs, delivers what there is within the grace period, then lets everybody say their last words.
 async fn shutdown(core: &Rc<Core>, inputs: Vec<Task<()>>) {
     let grace = core.grace;
-    log::warn!("[engine] service will shutdown in max {} seconds", grace.as_secs());
+    match grace {
+        build::FOREVER => log::warn!("[engine] service will shutdown when all remaining tasks are flushed"),
+        _ => log::warn!("[engine] service will shutdown in max {} seconds", grace.as_secs()),
+    }
     log::info!("[engine] pausing all inputs..");
     core.state.stopping.set(true);
     core.state.stop.notify();
