@@ -222,7 +222,8 @@ def idle(binary, work):
     with open(os.path.join(box, "idle.conf"), "w") as conf:
         conf.write("[INPUT]\n    Name tail\n    Path quiet.log\n    Read_from_Head on\n[OUTPUT]\n    Name stdout\n    Match *\n")
     with open(os.path.join(box, "stdout"), "w") as out:
-        child = subprocess.Popen([binary, "-q", "-c", "idle.conf"], cwd=box, stdin=subprocess.DEVNULL, stdout=out)
+        child = subprocess.Popen([binary, "-q", "-c", "idle.conf"], cwd=box, stdin=subprocess.DEVNULL, stdout=out,
+                                 stderr=subprocess.DEVNULL)
     try:
         time.sleep(3)
         before = switches(child.pid)

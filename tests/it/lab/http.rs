@@ -172,11 +172,9 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
 }
 
 fn write(mut stream: &TcpStream, answer: &Answer) -> std::io::Result<()> {
-    let head = format!(
-        "HTTP/1.1 {} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        answer.status,
-        answer.body.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(answer.body.as_bytes())
+    let Answer { status, body } = answer;
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    // One write: a second small one would wait for the first to be acknowledged.
+    stream.write_all((head + body).as_bytes())
 }
