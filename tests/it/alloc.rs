@@ -168,6 +168,7 @@ fn access_logs_to_json_lines() {
     check(Pipeline::new("nginx", edits(), out), access, 900, "\"client\":\"192.0.2.");
 }
 
+#[cfg(feature = "es")]
 #[test]
 fn access_logs_to_bulk_bodies() {
     let out = output("es", &[("host", "127.0.0.1"), ("logstash_format", "on"), ("generate_id", "on")]);

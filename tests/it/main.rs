@@ -3,13 +3,17 @@
 mod alloc;
 mod cli;
 mod config;
+#[cfg(feature = "es")]
 mod es;
 mod fuzz;
 mod golden;
 mod lab;
 mod net;
+#[cfg(feature = "es")]
 mod real;
 mod running;
 mod samples;
 mod tail;
 mod tidy;
+#[cfg(feature = "tls")]
+mod tls;
