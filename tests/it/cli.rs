@@ -8,6 +8,13 @@ fn help_and_version() {
     lab.exec(&["-h"]).code(0).shows(&["Usage: collector", "-c, --config FILE", "Inputs\n", "  dummy ", "-F, "]);
     lab.exec(&["-V"]).code(0).shows(&["collector v", "Fluent Bit v5."]);
     lab.exec(&["-i", "dummy", "-h"]).code(0).shows(&["dummy input plugin", "Samples", "default 0", "Mem_Buf_Limit"]);
+    lab.exec(&["-i", "tail", "-h"]).code(0).shows(&[
+        "Read_from_Head",
+        "default false",
+        "Exclude_Path",
+        "not served yet",
+    ]);
+    lab.exec(&["-o", "es", "-h"]).code(0).shows(&["Logstash_Format", "tls.verify_hostname", "Retry_Limit"]);
     lab.exec(&["-i", "dumy", "-h"]).code(1).says(&["no input plugin is called 'dumy'. Did you mean 'dummy'?"]);
 }
 

@@ -172,6 +172,22 @@ fn a_right_configuration_passes_the_dry_run() {
     lab.exec(&["-c", "i.conf", "-D"]).code(0).silent_about(&["warning"]);
 }
 
+/// Those that come with the project are right, and nothing about them is worth a warning.
+#[test]
+fn the_shipped_configurations_pass() {
+    let lab = Lab::new("shipped-configs");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let conf = std::fs::read_dir(root.join("conf")).unwrap().flatten().map(|e| e.path());
+    let all = conf.filter(|p| p.extension().is_some_and(|e| e == "conf")).chain([root.join("fluent-bit.conf")]);
+    let mut count = 0;
+    for path in all {
+        let done = lab.exec(&["-c", path.to_str().unwrap(), "--dry-run"]).code(0);
+        assert_eq!(done.stderr, "", "{}", done.report());
+        count += 1;
+    }
+    assert!(count >= 4);
+}
+
 #[test]
 fn files_that_are_no_configuration() {
     let lab = Lab::new("no-conf");
