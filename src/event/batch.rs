@@ -1,27 +1,27 @@
 //! A batch: the records of one tag, built cell by cell and edited in place.
 
 use super::cell::{CLEAN, ESCAPED};
-use super::value::{Cells, Record, Value, unescape};
+use super::value::{Cells, Record, Value};
 use super::{Arena, Cell, Key, Kind, Span, Tag};
 use crate::time::Time;
-use std::ops::Range;
 
 /// Where a record stands on the tape. A dropped record has `first == DROPPED`.
 #[derive(Debug, Clone, Copy)]
 pub struct Rec {
     /// Its timestamp.
     pub time: Time,
-    first: u32,
-    cells: u32,
+    pub(super) first: u32,
+    pub(super) cells: u32,
     meta_first: u32,
-    meta_cells: u32,
+    pub(super) meta_cells: u32,
 }
 
-const DROPPED: u32 = u32::MAX;
+/// [`Rec::first`] of a dropped record.
+pub(super) const DROPPED: u32 = u32::MAX;
 
 /// The tape's length when a record was begun: hand it back to finish or abandon that record.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark(u32);
+pub struct Mark(pub(super) u32);
 
 /// Records of one tag in one arena. Appending never moves a record; filters edit the tape, not the bytes.
 ///
@@ -30,10 +30,10 @@ pub struct Mark(u32);
 #[derive(Debug)]
 pub struct Batch {
     tag: Tag,
-    bytes: Arena,
-    tape: Vec<Cell>,
-    recs: Vec<Rec>,
-    fresh: usize,
+    pub(super) bytes: Arena,
+    pub(super) tape: Vec<Cell>,
+    pub(super) recs: Vec<Rec>,
+    pub(super) fresh: usize,
 }
 
 impl Batch {
@@ -362,178 +362,6 @@ impl Batch {
             }
             self.replace_meta(self.recs.len() - 1, mark);
         }
-    }
-
-    // ---- editing ----
-
-    /// The records that no filter has seen yet.
-    pub fn fresh(&self) -> Range<usize> {
-        self.fresh..self.recs.len()
-    }
-
-    /// Marks every record as seen and removes the dropped ones among the fresh; returns how many were dropped.
-    pub fn settle(&mut self) -> usize {
-        let dropped = self.sweep();
-        self.fresh = self.recs.len();
-        dropped
-    }
-
-    /// Removes the dropped ones among the fresh records, which stay fresh; returns how many there were.
-    pub fn sweep(&mut self) -> usize {
-        let before = self.recs.len();
-        let mut keep = self.fresh;
-        for i in self.fresh..before {
-            if self.recs[i].first != DROPPED {
-                self.recs[keep] = self.recs[i];
-                keep += 1;
-            }
-        }
-        self.recs.truncate(keep);
-        before - keep
-    }
-
-    /// Drops record `i`; it disappears at the next [`Batch::sweep`].
-    pub fn drop_record(&mut self, i: usize) {
-        if let Some(r) = self.recs.get_mut(i) {
-            (r.first, r.cells, r.meta_cells) = (DROPPED, 0, 0);
-        }
-    }
-
-    /// Whether record `i` was dropped and not yet swept.
-    pub fn is_dropped(&self, i: usize) -> bool {
-        self.rec(i).first == DROPPED
-    }
-
-    /// Sets the time of record `i`.
-    pub fn set_time(&mut self, i: usize, time: Time) {
-        if let Some(r) = self.recs.get_mut(i) {
-            r.time = time;
-        }
-    }
-
-    /// The cells of record `i`'s body, to change keys and scalars in place.
-    pub fn body_mut(&mut self, i: usize) -> &mut [Cell] {
-        let r = self.rec(i);
-        let from = r.first as usize;
-        self.tape.get_mut(from..from + r.cells as usize).unwrap_or_default()
-    }
-
-    /// Makes `cells` the body of record `i`: where its former one stood when they fit there, else at the end of the tape.
-    /// A dropped record stays dropped.
-    #[inline]
-    pub fn set_body(&mut self, i: usize, cells: &[Cell]) {
-        let Some(r) = self.recs.get_mut(i).filter(|r| r.first != DROPPED) else { return };
-        let (from, room) = (r.first as usize, r.cells as usize);
-        r.cells = cells.len() as u32;
-        if cells.len() <= room {
-            if let Some(place) = self.tape.get_mut(from..from + cells.len()) {
-                place.copy_from_slice(cells);
-            }
-            return;
-        }
-        if from + room == self.tape.len() {
-            self.tape.truncate(from);
-        }
-        r.first = self.tape.len() as u32;
-        self.tape.extend_from_slice(cells);
-    }
-
-    /// Moves the body of record `i` to the end of the tape, where it can grow; finish with [`Batch::replace_body`].
-    /// When the body already is the end of the tape nothing is copied.
-    pub fn reopen(&mut self, i: usize) -> Mark {
-        let r = self.rec(i);
-        let (from, to) = (r.first as usize, r.first as usize + r.cells as usize);
-        if to != self.tape.len() {
-            let mark = self.begin();
-            if to < self.tape.len() {
-                self.tape.extend_from_within(from..to);
-            }
-            return mark;
-        }
-        Mark(r.first)
-    }
-
-    /// The plain bytes of a text cell as a span of the arena: escaped text is decoded to the arena's end. `None` when it
-    /// is not text.
-    pub fn plain_text(&mut self, cell: &Cell) -> Option<Span> {
-        if cell.kind != Kind::Str {
-            return None;
-        }
-        if cell.flags & ESCAPED == 0 {
-            return Some(cell.span());
-        }
-        let (used, spare) = self.bytes.split_spare(cell.b as usize);
-        let raw = used.get(cell.a as usize..(cell.a + cell.b) as usize)?;
-        let mut len = 0;
-        unescape(raw, |part| {
-            if let Some(room) = spare.get_mut(len..len + part.len()) {
-                room.copy_from_slice(part);
-                len += part.len();
-            }
-        });
-        let start = used.len();
-        self.bytes.advance(len);
-        Some(Span::between(start, start + len))
-    }
-
-    /// The plain bytes of the text cell at `at` of record `i`'s body as a span of the arena: escaped text is decoded
-    /// to the arena's end first and the cell points there from then on. `None` when it is not text.
-    pub fn text_span(&mut self, i: usize, at: usize) -> Option<Span> {
-        let pos = self.rec(i).first as usize + at;
-        let cell = *self.tape.get(pos)?;
-        let span = self.plain_text(&cell)?;
-        if cell.flags & ESCAPED != 0 {
-            self.tape[pos] = Cell::str(cell.key, span, 0);
-        }
-        Some(span)
-    }
-}
-
-/// The records of a batch that an output is to send: all, or those named by a partial failure.
-#[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    batch: &'a Batch,
-    only: Option<&'a [u32]>,
-}
-
-impl<'a> View<'a> {
-    /// Every record.
-    pub fn all(batch: &'a Batch) -> Self {
-        Self { batch, only: None }
-    }
-
-    /// The records of these indices.
-    pub fn only(batch: &'a Batch, only: Option<&'a [u32]>) -> Self {
-        Self { batch, only }
-    }
-
-    /// The tag of every record.
-    pub fn tag(&self) -> &'a Tag {
-        self.batch.tag()
-    }
-
-    /// The batch.
-    pub fn batch(&self) -> &'a Batch {
-        self.batch
-    }
-
-    /// Number of records.
-    pub fn len(&self) -> usize {
-        self.only.map_or(self.batch.len(), <[u32]>::len)
-    }
-
-    /// Whether there is nothing to send.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The records, in order.
-    pub fn records(&self) -> impl Iterator<Item = Record<'a>> {
-        let (batch, only) = (self.batch, self.only);
-        (0..self.len()).map(move |n| {
-            let index = only.map_or(n, |o| o.get(n).map_or(usize::MAX, |&i| i as usize));
-            Record { batch, index }
-        })
     }
 }
 

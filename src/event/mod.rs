@@ -8,15 +8,18 @@ pub mod arena;
 pub mod batch;
 pub mod cell;
 pub mod draft;
+// `Batch` in two parts: building and reading, and editing.
+mod edit;
 pub mod key;
 pub mod literal;
 pub mod tag;
 pub mod template;
 pub mod value;
+pub mod view;
 
 pub use access::Accessor;
 pub use arena::{Arena, Span};
-pub use batch::{Batch, Mark, View};
+pub use batch::{Batch, Mark};
 pub use cell::{Cell, Kind};
 pub use draft::Draft;
 pub use key::Key;
@@ -24,3 +27,4 @@ pub use literal::Literal;
 pub use tag::Tag;
 pub use template::Template;
 pub use value::{Cells, Record, Text, Value};
+pub use view::View;

@@ -80,13 +80,12 @@ impl Framer {
         }
         let start = batch.arena().len();
         let all = batch.arena_mut().push(&self.carry);
-        let mut framed = Framed::default();
+        let mut pass = Pass { all, batch, now, end, max: self.max, framed: Framed::default() };
         let used = match &mut self.framing {
-            Framing::Lines { separator, key, parser } => {
-                lines(all, separator, *key, parser, batch, now, end, self.max, &mut framed)
-            }
-            Framing::Json { key } => json(all, *key, &mut self.json, batch, now, end, self.max, &mut framed),
+            Framing::Lines { separator, key, parser } => pass.lines(separator, *key, parser),
+            Framing::Json { key } => pass.json(*key, &mut self.json),
         };
+        let framed = pass.framed;
         let rest = all.sub(used.min(all.len as usize), all.len as usize);
         let rest = batch.arena().get(rest);
         // A frame begins where its value does.
@@ -122,121 +121,110 @@ impl Framer {
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn lines(
+/// One look at all bytes of a stream that are not yet records.
+struct Pass<'a> {
     all: Span,
-    separator: &[u8],
-    key: Key,
-    parser: &mut Option<Box<dyn Parser>>,
-    batch: &mut Batch,
+    batch: &'a mut Batch,
     now: Time,
+    /// Nothing follows.
     end: bool,
     max: usize,
-    framed: &mut Framed,
-) -> usize {
-    let mut used = 0;
-    loop {
-        let rest = all.sub(used, all.len as usize);
-        let text = batch.arena().get(rest);
-        let (len, next) = match memchr::memmem::find(text, separator) {
-            Some(at) if at <= max => (at, at + separator.len()),
-            None if text.len() <= max && !end => return used,
-            None if text.len() <= max => (text.len(), text.len()),
-            _ => {
-                framed.cut += 1;
-                (max, max)
+    framed: Framed,
+}
+
+impl Pass<'_> {
+    /// Makes records of what stands between separators; answers how many bytes are done with.
+    fn lines(&mut self, separator: &[u8], key: Key, parser: &mut Option<Box<dyn Parser>>) -> usize {
+        let (total, max) = (self.all.len as usize, self.max);
+        let mut used = 0;
+        while used < total {
+            let rest = self.all.sub(used, total);
+            let text = self.batch.arena().get(rest);
+            let (len, next) = match memchr::memmem::find(text, separator) {
+                Some(at) if at <= max => (at, at + separator.len()),
+                None if text.len() <= max && !self.end => return used,
+                None if text.len() <= max => (text.len(), text.len()),
+                _ => {
+                    self.framed.cut += 1;
+                    (max, max)
+                }
+            };
+            let cr = usize::from(separator == b"\n" && len > 0 && text.get(len - 1) == Some(&b'\r'));
+            let line = rest.sub(0, len - cr);
+            used += next;
+            // Between two separators there is nothing to keep.
+            if line.len > 0 {
+                self.line(line, key, parser);
             }
-        };
-        if end && text.is_empty() {
-            return used;
         }
-        let cr = usize::from(separator == b"\n" && len > 0 && text.get(len - 1) == Some(&b'\r'));
-        let line = rest.sub(0, len - cr);
-        used += next;
-        // Between two separators there is nothing to keep.
-        if line.len > 0 {
-            record(line, key, parser, batch, now, framed);
-        }
-        if used >= all.len as usize {
-            return used;
+        used
+    }
+
+    fn line(&mut self, line: Span, key: Key, parser: &mut Option<Box<dyn Parser>>) {
+        let mark = self.batch.begin();
+        match parser.as_mut().map(|p| p.parse(self.batch, line, self.now)) {
+            Some(Parsed::Hit(time)) => {
+                self.batch.finish(mark, time.unwrap_or(self.now));
+                self.framed.records += 1;
+            }
+            Some(Parsed::Miss) => self.raw(line, key),
+            None => {
+                self.raw(line, key);
+                self.framed.raw -= 1;
+            }
         }
     }
-}
 
-fn record(
-    line: Span,
-    key: Key,
-    parser: &mut Option<Box<dyn Parser>>,
-    batch: &mut Batch,
-    now: Time,
-    framed: &mut Framed,
-) {
-    let mark = batch.begin();
-    let parsed = parser.as_mut().map(|p| p.parse(batch, line, now));
-    let time = match parsed {
-        Some(Parsed::Hit(time)) => time.unwrap_or(now),
-        miss => {
-            framed.raw += usize::from(miss.is_some());
-            batch.push_span(key, line);
-            now
-        }
-    };
-    batch.finish(mark, time);
-    framed.records += 1;
-}
+    /// Keeps text as it is.
+    fn raw(&mut self, text: Span, key: Key) {
+        let mark = self.batch.begin();
+        self.batch.push_span(key, text);
+        self.batch.finish(mark, self.now);
+        self.framed.records += 1;
+        self.framed.raw += 1;
+    }
 
-#[allow(clippy::too_many_arguments)]
-fn json(
-    all: Span,
-    key: Key,
-    reader: &mut JsonReader,
-    batch: &mut Batch,
-    now: Time,
-    end: bool,
-    max: usize,
-    framed: &mut Framed,
-) -> usize {
-    let mut used = 0;
-    loop {
-        let rest = all.sub(used, all.len as usize);
-        let mark = batch.begin();
-        match reader.next_value(batch, rest) {
-            Ok(Some(n)) => {
-                used += n;
-                if !event(mark, batch, now) {
-                    batch.abandon(mark);
-                    let text = batch.arena().get(rest.sub(0, n));
-                    let blank = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
-                    batch.push_span(key, rest.sub(blank, n));
-                    batch.finish(mark, now);
-                    framed.raw += 1;
+    /// Makes records of the values; answers how many bytes are done with.
+    fn json(&mut self, key: Key, reader: &mut JsonReader) -> usize {
+        let (total, max) = (self.all.len as usize, self.max);
+        let mut used = 0;
+        while used < total {
+            let rest = self.all.sub(used, total);
+            let mark = self.batch.begin();
+            match reader.next_value(self.batch, rest) {
+                Ok(Some(n)) => {
+                    if event(mark, self.batch, self.now) {
+                        self.framed.records += 1;
+                    } else {
+                        self.batch.abandon(mark);
+                        self.raw(rest.sub(self.blank(rest), n), key);
+                    }
+                    used += n;
                 }
-                framed.records += 1;
-            }
-            Ok(None) if !end && rest.len as usize <= max => return used,
-            // Blank.
-            Ok(None) if batch.arena().get(rest).iter().all(u8::is_ascii_whitespace) => return all.len as usize,
-            // Not JSON, or unfinished at the end, or too long: a line of it is kept as text.
-            _ => {
-                let text = batch.arena().get(rest);
-                let skip = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
-                let line = memchr::memchr(b'\n', &text[skip..]).map_or(text.len(), |n| skip + n);
-                if line == text.len() && !end && line <= max {
-                    framed.garbage = true;
-                    return used;
+                Ok(None) if !self.end && rest.len as usize <= max => return used,
+                Ok(None) if self.blank(rest) == rest.len as usize => return total,
+                // Not JSON, or unfinished at the end, or too long: a line of it is kept as text.
+                _ => {
+                    let skip = self.blank(rest);
+                    let text = self.batch.arena().get(rest);
+                    let line = memchr::memchr(b'\n', &text[skip..]).map_or(text.len(), |n| skip + n);
+                    if line == text.len() && !self.end && line <= max {
+                        self.framed.garbage = true;
+                        return used;
+                    }
+                    let take = line.min(skip + max);
+                    self.framed.cut += usize::from(take < line);
+                    self.raw(rest.sub(skip, take), key);
+                    used += take;
                 }
-                let take = line.min(skip + max);
-                framed.cut += usize::from(take < line);
-                batch.push_span(key, rest.sub(skip, take));
-                batch.finish(mark, now);
-                framed.records += 1;
-                framed.raw += 1;
-                used += take;
             }
         }
-        if used >= all.len as usize {
-            return used;
-        }
+        used
+    }
+
+    /// Bytes of white space at the start.
+    fn blank(&self, text: Span) -> usize {
+        self.batch.arena().get(text).iter().take_while(|b| b.is_ascii_whitespace()).count()
     }
 }
 
