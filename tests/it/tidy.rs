@@ -19,9 +19,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Files that may be longer than 500 lines, and why.
-const LONG: &[(&str, &str)] = &[
-    ("src/parse/cut/run.rs", "one loop: the matcher"),
-];
+const LONG: &[(&str, &str)] = &[("src/parse/cut/run.rs", "one loop: the matcher")];
 
 const LIMIT: usize = 500;
 
