@@ -227,6 +227,26 @@ fn sample_logs_match_as_regex_does() {
 }
 
 #[test]
+fn bytes_that_are_no_utf8_lose_no_line() {
+    for name in ["apache", "apache2", "apache_error", "nginx", "docker-daemon", "syslog-rfc3164", "mongodb", "cri"] {
+        let (_, pattern, line, expected) = CASES.iter().find(|case| case.0 == name).unwrap();
+        let regex = Regex::new(pattern).unwrap();
+        let mut slots = Slots::default();
+        for bad in [&b"\xff"[..], b"\xc3", b"\x80\x80", b"\xf0\x9f\x98", b"\xed\xa0\x80"] {
+            // In the middle of the last field, and at its end.
+            let field = line.rfind(expected.last().unwrap().1).unwrap() + expected.last().unwrap().1.len();
+            for at in [field - 1, field] {
+                let text = [&line.as_bytes()[..at], bad, &line.as_bytes()[at..]].concat();
+                assert!(regex.captures(&text, &mut slots), "{name}: {text:?}");
+                let mut fields = (0..regex.names().len()).filter_map(|n| regex.named(&slots, n));
+                let holds_it = |(start, end): (usize, usize)| text[start..end].windows(bad.len()).any(|w| w == bad);
+                assert!(fields.any(holds_it), "{name}: {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn random_bytes_and_patterns_do_no_harm() {
     let mut seed = 99u64;
     let mut random = || {
