@@ -208,21 +208,16 @@ fn until_near(byte: u8, text: &[u8], from: usize) -> usize {
 }
 
 /// The first `byte` of a lane, by vector code where the processor surely has it.
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn lane_find(byte: u8, lane: &[u8; 16]) -> Option<usize> {
-    memchr::arch::x86_64::sse2::memchr::One::new(byte)?.find(lane)
-}
-
-#[cfg(target_arch = "aarch64")]
-#[inline(always)]
-fn lane_find(byte: u8, lane: &[u8; 16]) -> Option<usize> {
-    memchr::arch::aarch64::neon::memchr::One::new(byte)?.find(lane)
-}
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-#[inline(always)]
-fn lane_find(byte: u8, lane: &[u8; 16]) -> Option<usize> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(finder) = memchr::arch::x86_64::sse2::memchr::One::new(byte) {
+        return finder.find(lane);
+    }
+    #[cfg(target_arch = "aarch64")]
+    if let Some(finder) = memchr::arch::aarch64::neon::memchr::One::new(byte) {
+        return finder.find(lane);
+    }
     let bytes = splat(byte);
     first_stop(lane, &|w| zero_bytes(w ^ bytes))
 }
