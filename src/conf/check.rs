@@ -93,7 +93,8 @@ pub fn pipeline(doc: &mut Document, catalog: &Catalog, diags: &mut Diags) {
     }
 }
 
-/// Gives every plugin section its label: kind, plugin, and the alias or `<plugin>.<n>` with n from 0 for each plugin.
+/// Gives every plugin section its label: kind, plugin, and the alias or `<plugin>.<n>` with n from 0 for each plugin. An
+/// input without a tag gets `<plugin>.<n>` for one, whatever its alias.
 pub fn number(doc: &mut Document) {
     let mut seen: HashMap<(Kind, String), usize> = HashMap::new();
     for s in &mut doc.sections {
@@ -101,7 +102,11 @@ pub fn number(doc: &mut Document) {
             continue;
         };
         let n = seen.entry((kind, name.clone())).or_default();
-        let instance = s.value("alias").map_or_else(|| format!("{name}.{n}"), str::to_owned);
+        let numbered = format!("{name}.{n}");
+        let instance = s.value("alias").map_or_else(|| numbered.clone(), str::to_owned);
+        if kind == Kind::Input && s.get("tag").is_none() && s.get("alias").is_some() {
+            s.push("Tag", &numbered);
+        }
         s.label = format!("{}:{name}:{instance}", kind.word());
         *n += 1;
     }
@@ -323,6 +328,9 @@ mod tests {
         );
         assert_eq!(doc.sections[1].instance(), "tail.1");
         assert_eq!(doc.sections[4].instance(), "a:b");
+        // An alias names the instance, not its records.
+        let tags: Vec<_> = doc.sections.iter().map(|s| s.value("tag")).collect();
+        assert_eq!(tags, [None, None, None, None, Some("tail.2")]);
     }
 
     #[test]

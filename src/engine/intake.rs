@@ -334,7 +334,10 @@ impl Intake for Rc<InputState> {
         if let Some(held) = self.complaints.borrow_mut().allow(why.as_bytes(), Instant::now()) {
             let more =
                 if held > 0 { format!(" ({held} more of these messages were held back)") } else { String::new() };
-            log::warn!("[input] {}: {records} record(s) lost: {why}{more}", self.name);
+            match records {
+                0 => log::warn!("[input] {}: {why}{more}", self.name),
+                _ => log::warn!("[input] {}: {records} record(s) lost: {why}{more}", self.name),
+            }
         }
     }
 }

@@ -295,6 +295,17 @@ fn a_pipeline_on_the_command_line() {
     run.term().code(0);
 }
 
+/// An alias names the instance in the log; the tag stays that of the plugin.
+#[test]
+fn an_alias_is_no_tag() {
+    let lab = Lab::new("alias");
+    let args =
+        ["-f", "0.05", "-i", "dummy", "-p", "alias=mine", "-p", "flush_on_startup=on", "-o", "stdout", "-m", "*"];
+    let mut run = lab.spawn(&args);
+    run.wait_stdout("[0] dummy.0: [[");
+    run.term().code(0).says(&["[engine] input mine: "]);
+}
+
 #[test]
 fn the_log_can_go_to_a_file() {
     let lab = Lab::new("log-file");
