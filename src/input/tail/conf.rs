@@ -1,5 +1,6 @@
 //! The keys of the tail input.
 
+use super::charset::{Generic, Unicode};
 use crate::conf::{CList, Size};
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ crate::config! {
     /// Options of `tail`.
     pub struct TailConf {
         /// Comma list of file patterns as in glob(7): `*`, `?` and `[a-z]` inside one path component. Links are
-        /// followed.
+        /// followed. A `.gz` file is read once, from head to end, when it is complete: one present at the start only with
+        /// `Read_from_Head`, one that appears later unless its name says that it was rotated from a file being followed.
+        /// Its offsets are those of its text; interrupted, it is read again from its head.
         path: CList => "Path" required,
         /// Comma list of patterns; a file whose whole path matches one is left alone (here `*` crosses `/`).
         exclude_path: CList => "Exclude_Path" = "",
@@ -75,11 +78,17 @@ crate::config! {
         db_journal_mode: Journal => "DB.Journal_Mode" = "WAL",
         /// A remembered position counts only under the same name.
         db_compare_filename: bool => "DB.Compare_Filename" = "false",
+        /// Files are written in this Unicode encoding; records hold UTF-8. `auto` goes by the mark at the head of each
+        /// file, and takes one without a mark for UTF-8. What is no text becomes U+FFFD.
+        unicode_encoding: Option<Unicode> => "Unicode.Encoding",
+        /// Files are written in this encoding; records hold UTF-8. Other usual names such as `SJIS`, `CP949` or
+        /// `Windows-1252` are known too. What is no text becomes U+FFFD. Not together with `Unicode.Encoding`.
+        generic_encoding: Option<Generic> => "Generic.Encoding",
     }
     unserved [
         "Multiline=off", "Multiline_Flush=4", "Parser_Firstline", "Parser_*", "Multiline.Parser",
         "Docker_Mode=off", "Docker_Mode_Flush=4", "Docker_Mode_Parser",
-        "Unicode.Encoding", "Generic.Encoding", "Windows.Path_Encoding=ansi"
+        "Windows.Path_Encoding=ansi"
     ]
 }
 

@@ -1,5 +1,7 @@
 //! Discovery: which files there are, which are new, and where reading each of them begins.
 
+use super::archive::is_gzip;
+use super::charset::Charset;
 use super::file::{File, FileId, Place, size_of};
 use super::files::Slot;
 use super::last::{KEPT, Last};
@@ -160,7 +162,7 @@ impl State {
                 let row = self.rows.borrow_mut().claim(id, &path, self.conf.db_compare_filename);
                 let offset = match (&row, begin) {
                     (Some(row), _) => self.resume(row, &path, fd.as_fd(), size),
-                    (None, Begin::End) => end_of_lines(&fd, size),
+                    (None, Begin::End) => end_of_lines(&fd, size, self.charset),
                     (None, _) => 0,
                 };
                 (self.ledger(id, &path, row.map(|r| r.id), offset), offset)
@@ -200,6 +202,7 @@ impl State {
             last: last_before(&fd, offset),
             fd: Some(fd),
             unfinished: 0,
+            replaced: 0,
             grown: Instant::now(),
             away,
             queued: false,
@@ -294,6 +297,14 @@ impl State {
         let mut aside = self.aside.borrow_mut();
         if let Some(known) = aside.get_mut(&id) {
             known.round = round;
+            if known.refused && is_gzip(path) {
+                if let Some(ledger) = known.ledger.as_ref().filter(|l| *l.name() != *path) {
+                    ledger.rename(&path.into(), false);
+                }
+                drop(aside);
+                self.archive_renamed(id, path);
+                return None;
+            }
             if known.refused || self.is_old(stat) {
                 return None;
             }
@@ -308,12 +319,16 @@ impl State {
             self.set_aside(id, 0, true);
             return None;
         }
+        if is_gzip(path) {
+            self.meet_archive(path, id, stat, self.is_old(stat));
+            return None;
+        }
         if is_compressed(path) {
             self.set_aside(id, 0, true);
             self.say(
                 Grave::Warn,
                 format_args!(
-                    "'{}' is compressed: not read. Leave such files out with Exclude_Path *.gz",
+                    "'{}' is compressed, and not with gzip: not read. Leave such files out with Exclude_Path",
                     path.display()
                 ),
             );
@@ -369,11 +384,14 @@ fn last_before(fd: &OwnedFd, offset: u64) -> Last {
 }
 
 /// The start of the last line when that is unfinished, else the end of the file: reading begins with a whole line.
-fn end_of_lines(fd: &OwnedFd, size: u64) -> u64 {
+fn end_of_lines(fd: &OwnedFd, size: u64, charset: Option<Charset>) -> u64 {
     let mut buffer = [0; LAST_LINE];
     let from = size.saturating_sub(LAST_LINE as u64);
     let Ok(n) = rustix::io::pread(fd, &mut buffer, from) else { return size };
     let text = buffer.get(..n).unwrap_or_default();
+    if let Some(charset) = charset {
+        return super::transcode::end_of_lines(charset, fd.as_fd(), text, from + n as u64);
+    }
     match memchr::memrchr(b'\n', text) {
         Some(at) => from + at as u64 + 1,
         None if from == 0 => 0,

@@ -64,6 +64,8 @@ pub struct File {
     pub last: Last,
     /// Bytes behind `offset` known to hold no line end.
     pub unfinished: u64,
+    /// Lines so far with bytes that are no text in their encoding.
+    pub replaced: u64,
     /// When the file was last seen to grow.
     pub grown: Instant,
     /// No pattern leads to the file any more since then: renamed, replaced or deleted.

@@ -1,6 +1,9 @@
 //! The tasks of a running tail input: reading, watching, keeping time.
 
+use super::charset::Charset;
 use super::files::Slot;
+use super::lines::Yield;
+use super::long::Long;
 use super::read::{Reader, Turn};
 use super::state::{Grave, State};
 use crate::event::Tag;
@@ -26,8 +29,15 @@ impl State {
             if self.cx.is_stopping() {
                 return;
             }
+            if let Some((tag, ack)) = self.step_archive(reader) {
+                self.cx.commit(&tag, ack).await;
+            }
             let Some(slot) = self.files.borrow_mut().next() else {
-                or(self.work.wait(), self.cx.stopping()).await;
+                match self.archive_due() {
+                    None => or(self.work.wait(), self.cx.stopping()).await,
+                    Some(due) if due <= Instant::now() => yield_now().await,
+                    Some(due) => or(or(self.work.wait(), self.cx.stopping()), sleep_until(due)).await,
+                }
                 continue;
             };
             if let Some((tag, ack)) = self.read_one(reader, slot) {
@@ -56,6 +66,8 @@ impl State {
                 return None;
             }
         };
+        let unheard = file.replaced == 0;
+        file.replaced += turn.made.replaced;
         let ledger = file.ledger.clone();
         let done = !turn.more;
         let over = done && file.last_call && file.away.is_some() && !turn.grew;
@@ -93,6 +105,9 @@ impl State {
             }
         }
         self.report(&name, &turn, reader);
+        if unheard && turn.made.replaced > 0 {
+            self.say_replaced(&name, turn.made.replaced);
+        }
         if let Some(cut) = &turn.cut {
             self.adopt_copy(&name, cut);
         }
@@ -114,7 +129,6 @@ impl State {
 
     /// Says what a turn met with.
     fn report(&self, name: &std::path::Path, turn: &Turn, reader: &Reader) {
-        use super::long::Long;
         if let Some(cut) = &turn.cut {
             let (label, name) = (self.cx.label(), name.display());
             log::info!(
@@ -122,10 +136,15 @@ impl State {
                 cut.offset
             );
         }
-        if turn.made.long == 0 {
+        self.report_long(name, &turn.made, reader);
+    }
+
+    /// Says that there were lines over Buffer_Max_Size.
+    pub fn report_long(&self, name: &std::path::Path, made: &Yield, reader: &Reader) {
+        if made.long == 0 {
             return;
         }
-        let (n, max, name) = (turn.made.long, reader.lines.max, name.display());
+        let (n, max, name) = (made.long, reader.lines.max, name.display());
         match reader.lines.long {
             Long::Skip => self.cx.lost(n, &format!("'{name}' has lines over Buffer_Max_Size ({max} bytes): skipped, as Skip_Long_Lines says")),
             Long::Truncate => self.say(Grave::Warn, format_args!("'{name}' has lines over Buffer_Max_Size ({max} bytes): cut there, as Truncate_Long_Lines says")),
@@ -134,6 +153,22 @@ impl State {
                 format_args!("'{name}' has lines over Buffer_Max_Size ({max} bytes): delivered in pieces. Raise Buffer_Max_Size to keep them whole"),
             ),
         }
+    }
+
+    /// Said once per file.
+    pub fn say_replaced(&self, name: &std::path::Path, lines: u64) {
+        let charset = match self.charset {
+            None | Some(Charset::Auto) => "UTF-8 or UTF-16",
+            Some(charset) => charset.name(),
+        };
+        self.say(
+            Grave::Warn,
+            format_args!(
+                "'{}' has lines ({lines} so far) with bytes that are no {charset}: they became U+FFFD. \
+                 Correct Unicode.Encoding or Generic.Encoding",
+                name.display()
+            ),
+        );
     }
 
     /// A file awaited since the start is read to its end.

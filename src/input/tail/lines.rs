@@ -42,6 +42,8 @@ pub struct Yield {
     pub records: u64,
     /// Lines that were longer than allowed.
     pub long: u64,
+    /// Lines with bytes that are no text in their encoding.
+    pub replaced: u64,
 }
 
 /// Line ends looked up together: the arena is only borrowed for the search, the records are pushed after it.
@@ -103,7 +105,8 @@ impl Lines {
         out
     }
 
-    fn path_cell(&self, batch: &mut Batch, origin: &Origin<'_>) -> Option<Cell> {
+    /// The path as a cell, for Path_Key.
+    pub fn path_cell(&self, batch: &mut Batch, origin: &Origin<'_>) -> Option<Cell> {
         self.path_key.map(|key| Cell::str(key, batch.arena_mut().push(origin.path), 0))
     }
 
@@ -169,7 +172,16 @@ impl Lines {
         }
     }
 
-    fn record(&mut self, batch: &mut Batch, text: Span, offset: u64, path: Option<Cell>, now: Time, out: &mut Yield) {
+    /// One record of a line, or of a piece of it.
+    pub fn record(
+        &mut self,
+        batch: &mut Batch,
+        text: Span,
+        offset: u64,
+        path: Option<Cell>,
+        now: Time,
+        out: &mut Yield,
+    ) {
         let mark = batch.begin();
         let mut time = now;
         let parsed = match &mut self.parser {

@@ -4,12 +4,19 @@
 //! batch. Between reads a file holds no buffer: an unfinished line is read again from its offset. With a database the
 //! offset that is remembered moves when the outputs have taken the lines, never before.
 
+mod archive;
+#[cfg(test)]
+mod archive_tests;
+mod charset;
 mod conf;
 mod copy;
 #[cfg(feature = "sqlite")]
 mod db;
+mod decode;
 mod dirs;
 mod discover;
+#[cfg(all(test, feature = "encodings"))]
+mod encoding_tests;
 mod file;
 mod files;
 mod follow;
@@ -34,10 +41,12 @@ mod tag;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod transcode;
 mod watch;
 
 pub use conf::TailConf;
 
+use self::charset::Charset;
 use self::ledger::Book;
 use self::lines::Lines;
 use self::long::Long;
@@ -117,6 +126,20 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
             "Leave DB out, or build with --features sqlite",
         );
     }
+    if conf.unicode_encoding.is_some() && conf.generic_encoding.is_some() {
+        return cx.refuse(
+            "Generic.Encoding",
+            "Unicode.Encoding and Generic.Encoding exclude each other",
+            "Keep the one that files are written in",
+        );
+    }
+    if cfg!(not(feature = "encodings")) && charset(&conf).is_some() {
+        return cx.refuse(
+            if conf.unicode_encoding.is_some() { "Unicode.Encoding" } else { "Generic.Encoding" },
+            "this build knows no encodings: Unicode.Encoding and Generic.Encoding cannot be served",
+            "Leave the key out, or build with --features encodings",
+        );
+    }
     let tags = tags.filter(|_| ok)?;
     let reader = reader(&conf, parser);
     Some(Box::new(Tail { patterns: Patterns::new(&conf.path.0, &conf.exclude_path.0), tags, reader, conf }))
@@ -143,7 +166,14 @@ fn reader(conf: &TailConf, parser: Option<Box<dyn crate::parse::Parser>>) -> Rea
         chunk: size(conf.buffer_chunk_size.0, LARGEST_READ),
         static_batch: size(conf.static_batch_size.0, usize::MAX),
         event_batch: size(conf.event_batch_size.0, usize::MAX),
+        charset: charset(conf),
+        buffer: Vec::new(),
     }
+}
+
+/// What files are written in, when their text is to be decoded.
+fn charset(conf: &TailConf) -> Option<Charset> {
+    conf.unicode_encoding.map(|u| u.0).or(conf.generic_encoding.map(|g| g.0))
 }
 
 impl Input for Tail {
@@ -159,6 +189,8 @@ async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
     let state = Rc::new(State {
         patterns,
         tags,
+        charset: charset(&conf),
+        archives: Default::default(),
         files: RefCell::default(),
         aside: RefCell::default(),
         rows: RefCell::new(Rows::new(rows)),
@@ -184,6 +216,7 @@ async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
     state.scan().await;
     let stale = state.settle_rows();
     state.started.set(true);
+    state.report_archives();
     state.exit_when_done();
     let mut tasks = vec![
         rt::spawn({

@@ -1,5 +1,6 @@
 //! One turn of a file: a bounded read straight into the batch's arena, its whole lines made records.
 
+use super::charset::Charset;
 use super::file::{File, Place, size_of};
 use super::last::{KEPT, Last};
 use super::lines::{HOLE, Lines, Origin, Yield};
@@ -14,9 +15,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 /// What one read asks for while a file is behind, in bytes: the batch stays in the second-level cache.
-const STEP: usize = 128 * 1024;
+pub const STEP: usize = 128 * 1024;
 /// An unfinished line longer than this is not read again before its end is there, in bytes.
-const PEEK: u64 = 32 * 1024;
+pub const PEEK: u64 = 32 * 1024;
 
 /// Reads files; it holds what all files of an input have in common.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub struct Reader {
     pub static_batch: usize,
     /// The most that one turn reads of a file that is followed, in bytes.
     pub event_batch: usize,
+    /// What files are written in, when their text is to be decoded.
+    pub charset: Option<Charset>,
+    /// Encoded text of the present turn.
+    pub buffer: Vec<u8>,
 }
 
 /// What a turn did.
@@ -92,7 +97,10 @@ impl Reader {
             turn.grew = available > file.unfinished;
             let mut batch = open();
             let base = batch.arena().len();
-            let done = self.advance(file, &mut batch, available, now);
+            let done = match self.charset {
+                None => self.advance(file, &mut batch, available, now),
+                Some(charset) => self.advance_encoded(file, &mut batch, available, now, charset),
+            };
             if !done.as_ref().is_ok_and(|made| made.is_some_and(|m| m.records > 0)) {
                 batch.arena_mut().truncate(base);
             }
@@ -114,12 +122,17 @@ impl Reader {
         Ok(turn)
     }
 
+    /// What one read asks for of a file that has `available` bytes more.
+    pub fn step(&self, available: u64) -> usize {
+        let bound = if available > STEP as u64 { self.static_batch } else { self.event_batch };
+        self.chunk.max(STEP).min(bound.max(1))
+    }
+
     /// Reads at most `available` bytes at the file's offset; takes whole lines and leaves the rest for later. `None` when
     /// what stands before the offset is not what was read there.
     fn advance(&mut self, f: &mut File, batch: &mut Batch, available: u64, now: Time) -> io::Result<Option<Yield>> {
         let Some(fd) = f.fd.as_ref().map(AsFd::as_fd) else { return Ok(Some(Yield::default())) };
-        let bound = if available > STEP as u64 { self.static_batch } else { self.event_batch };
-        let step = self.chunk.max(STEP).min(bound.max(1));
+        let step = self.step(available);
         if f.unfinished >= PEEK && !f.last_call {
             let base = batch.arena().len();
             let got = fill(fd, batch, at_most(available - f.unfinished, step), f.offset + f.unfinished)?;
@@ -304,7 +317,7 @@ fn fill(fd: BorrowedFd<'_>, batch: &mut Batch, n: usize, offset: u64) -> io::Res
 }
 
 /// Where the data behind a hole begins, or at least a place further on.
-fn behind_hole(f: &File, read: u64, available: u64) -> u64 {
+pub fn behind_hole(f: &File, read: u64, available: u64) -> u64 {
     let known = f.offset + read;
     let data = f.fd.as_ref().and_then(|fd| rustix::fs::seek(fd, SeekFrom::Data(known)).ok());
     data.unwrap_or(known).clamp(known, f.offset + available)
@@ -320,7 +333,8 @@ fn nuls(text: &[u8]) -> usize {
     text.iter().position(|&b| b != 0).unwrap_or(text.len())
 }
 
-fn at_most(available: u64, n: usize) -> usize {
+/// `n`, or `available` when that is less.
+pub fn at_most(available: u64, n: usize) -> usize {
     usize::try_from(available).map_or(n, |a| a.min(n))
 }
 

@@ -9,6 +9,10 @@ use proptest::prelude::*;
 use std::path::Path;
 use std::rc::Rc;
 
+#[cfg(all(test, feature = "encodings"))]
+#[path = "transcode_tests.rs"]
+mod encoded;
+
 struct Lab {
     dir: TempDir,
     reader: Reader,
@@ -35,6 +39,7 @@ impl Lab {
             place: Place::Start,
             last: Default::default(),
             unfinished: 0,
+            replaced: 0,
             grown: Instant::now(),
             away: None,
             queued: false,
@@ -45,7 +50,8 @@ impl Lab {
         };
         let lines =
             Lines { key: Key::of("log"), path_key: None, offset_key: None, parser: None, max, long, skip_empty: false };
-        let reader = Reader { lines, chunk: 1, static_batch: 1 << 20, event_batch: 1 << 20 };
+        let reader =
+            Reader { lines, chunk: 1, static_batch: 1 << 20, event_batch: 1 << 20, charset: None, buffer: Vec::new() };
         let batch = Batch::new(Tag::new("t"));
         Self { dir, reader, file, batch, made: Yield::default(), truncated: false }
     }
@@ -60,6 +66,7 @@ impl Lab {
             let turn = self.reader.turn(&mut self.file, || &mut self.batch, Time(7)).unwrap();
             self.made.records += turn.made.records;
             self.made.long += turn.made.long;
+            self.made.replaced += turn.made.replaced;
             self.truncated |= turn.cut.is_some();
             if !turn.more {
                 return;
@@ -203,7 +210,7 @@ fn long_lines(long: Long, expected: &[&str], count: u64) {
     let mut at_once = Lab::new(8, long);
     at_once.append(text);
     assert_eq!(at_once.records(), expected, "{long:?} at once");
-    assert_eq!(at_once.made, Yield { records: expected.len() as u64, long: count });
+    assert_eq!(at_once.made, Yield { records: expected.len() as u64, long: count, replaced: 0 });
     let mut bytewise = Lab::new(8, long);
     for byte in text.as_bytes() {
         bytewise.append([*byte]);

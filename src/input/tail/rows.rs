@@ -57,6 +57,11 @@ impl Rows {
         Some(self.list.remove(from + at))
     }
 
+    /// The names of the rows that no file was found for.
+    pub fn names(&self) -> impl Iterator<Item = &Path> {
+        self.list.iter().map(Row::path)
+    }
+
     /// Takes the rows whose name the patterns lead to but whose file is not there under it any more.
     pub fn take_astray(&mut self, ours: impl Fn(&Path) -> bool) -> Vec<Row> {
         let gone = |row: &mut Row| ours(row.path()) && id_at(row.path()).is_none_or(|now| now.ino != row.inode);

@@ -1,5 +1,7 @@
 //! What the tasks of one tail input share.
 
+use super::archive::Archives;
+use super::charset::Charset;
 use super::conf::TailConf;
 use super::file::{File, FileId, size_of};
 use super::files::{Files, Slot};
@@ -29,6 +31,10 @@ pub struct State {
     pub patterns: Patterns,
     /// Makes tags.
     pub tags: TagMaker,
+    /// What files are written in, when their text is to be decoded.
+    pub charset: Option<Charset>,
+    /// Compressed files.
+    pub archives: Archives,
     /// The files being followed.
     pub files: RefCell<Files>,
     /// Files that match but are not read now.
@@ -161,6 +167,10 @@ impl State {
         }
         if let Some(ledger) = &file.ledger {
             ledger.finish();
+        }
+        if file.replaced > 0 {
+            let (label, name) = (self.cx.label(), file.name.display());
+            log::info!("[{label}] {} lines of '{name}' had bytes that were replaced by U+FFFD", file.replaced);
         }
         log::debug!("[{}] closed '{}' at offset {}", self.cx.label(), file.name.display(), file.offset);
     }
