@@ -1,6 +1,6 @@
 //! A real Elasticsearch 7.10.2 at the end of the pipeline. Skipped, with a line, where it cannot be had.
 
-use crate::lab::{Lab, Peer, free_port, is_native, samples, until};
+use crate::lab::{Lab, Peer, free_port, is_native, samples, skip, until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -36,8 +36,8 @@ fn start() -> Option<Server> {
         .unwrap();
     let mut line = String::new();
     BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    if line.starts_with("skipped: ") {
-        println!("{}", line.trim_end());
+    if let Some(why) = line.strip_prefix("skipped: ") {
+        skip(why.trim_end());
         return None;
     }
     assert_eq!(line, "READY\n");
@@ -130,7 +130,7 @@ fn pod(path: &Path) -> String {
 fn a_cluster_s_configuration_runs_unmodified() {
     let (Some(efk), Some(logs)) = (samples("configs/efk"), samples("data/logs/container")) else { return };
     if !rustix::process::geteuid().is_root() || !is_native() {
-        println!("skipped: only root can have a mount namespace");
+        skip("only root can have a mount namespace");
         return;
     }
     let Some(server) = server() else { return };

@@ -1,6 +1,6 @@
 //! The program while it runs: signals, broken surroundings, what it costs when nothing happens.
 
-use crate::lab::{Lab, Proc, TcpSink, is_native, refused_port};
+use crate::lab::{Lab, Proc, TcpSink, is_native, refused_port, skip};
 use rustix::process::Signal;
 use std::fs;
 use std::time::Duration;
@@ -191,7 +191,7 @@ fn missing_files_are_waited_for() {
 #[test]
 fn an_unreadable_directory_is_said() {
     if !rustix::process::geteuid().is_root() || !is_native() {
-        println!("skipped: only root can run the program as somebody else");
+        skip("only root can run the program as somebody else");
         return;
     }
     let dir = std::env::temp_dir().join(format!("collector-unreadable-{}", std::process::id()));

@@ -152,13 +152,19 @@ fn clip(text: &str) -> String {
     format!("{head}\n[... {} bytes in all ...]\n{tail}", text.len())
 }
 
+/// Says that a test, or a part of it, was skipped. Past the test runner's capture: a skipped test must not look like a
+/// passed one.
+pub fn skip(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
 /// Where public sample data lies beside the project on some machines; `None`, said in a line, where it does not.
 pub fn samples(what: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(what);
     if path.is_dir() {
         return path.canonicalize().ok();
     }
-    println!("skipped: {what} is not beside the project");
+    skip(&format!("{what} is not beside the project"));
     None
 }
 
@@ -166,7 +172,7 @@ pub fn samples(what: &str) -> Option<PathBuf> {
 pub fn is_native() -> bool {
     let native = std::env::var_os("COLLECTOR_RUNNER").is_none_or(|r| r.is_empty());
     if !native {
-        println!("skipped: under an emulator this says nothing");
+        skip("under an emulator this says nothing");
     }
     native
 }
