@@ -52,6 +52,8 @@ struct Archive {
     due: Instant,
     /// Where in the text the next line begins.
     stand: Stand,
+    /// Lines with bytes that are no text were met with, and that was said.
+    replaced: bool,
     /// The encoding is known.
     begun: bool,
     reading: Option<Box<Reading>>,
@@ -128,6 +130,7 @@ impl State {
             awaited,
             due: if self.started.get() { Instant::now() + SETTLED } else { Instant::now() },
             stand,
+            replaced: false,
             begun: false,
             reading: None,
         });
@@ -204,7 +207,7 @@ impl State {
         }
         drop(batch);
         self.report_long(&path, &made, reader);
-        if made.replaced > 0 {
+        if made.replaced > 0 && !std::mem::replace(&mut archive.replaced, true) {
             self.say_replaced(&path, made.replaced);
         }
         let commit =
