@@ -7,6 +7,7 @@ mod config;
 mod es;
 mod fuzz;
 mod golden;
+#[cfg_attr(not(feature = "es"), allow(dead_code, unused_imports))]
 mod lab;
 mod net;
 #[cfg(feature = "es")]
