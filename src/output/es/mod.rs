@@ -50,21 +50,21 @@ struct Es {
     bulk: RefCell<Bulk>,
     client: Client,
     workers: Workers,
-    concurrency: usize,
+    threads: usize,
     trace_output: bool,
 }
 
 fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
     let conf = EsConf::load(cx.section, cx.diags)?;
     let common = OutputCommon::load(cx.section, cx.diags)?;
-    let concurrency = usize::from(common.workers.unwrap_or(2)).max(1);
+    let threads = usize::from(common.workers.unwrap_or(2)).max(1);
     let bulk = conf::bulk(&conf, cx);
-    let client = conf::client(&conf, cx, concurrency)?;
+    let client = conf::client(&conf, cx, threads)?;
     Some(Box::new(Es {
         bulk: RefCell::new(bulk?),
         client,
-        workers: Workers::new(&format!("es/{}", cx.name), concurrency),
-        concurrency,
+        workers: Workers::new(&format!("es/{}", cx.name), threads),
+        threads,
         trace_output: conf.trace_output,
     }))
 }
@@ -98,7 +98,9 @@ impl Output for Es {
         })
     }
 
+    /// One more than there are workers: the next body is ready when one of them is free (without it 15 % dearer,
+    /// for the event thread and the workers wait for each other).
     fn concurrency(&self) -> usize {
-        self.concurrency
+        self.threads + 1
     }
 }
