@@ -76,7 +76,9 @@ impl OutputState {
 
     /// Takes a new chunk.
     pub(super) fn push(self: &Rc<Self>, core: &Rc<Core>, chunk: Rc<Chunk>) {
-        self.queue.borrow_mut().push_back(Delivery { chunk, attempts: 0, only: None });
+        let task = Delivery { chunk, attempts: 0, only: None };
+        self.stats.routed_records.add(task.records());
+        self.queue.borrow_mut().push_back(task);
         self.dispatch(core);
     }
 

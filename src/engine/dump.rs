@@ -64,8 +64,9 @@ pub(super) fn lost(core: &Core) {
     for out in core.outputs() {
         if out.pending() > 0 {
             log::error!(
-                "[engine] output {}: {} chunk(s) were not delivered within the grace period; inputs that keep offsets read them again at the next start, others have lost them",
+                "[engine] output {}: {} record(s) in {} chunk(s) were not delivered within the grace period; inputs that keep offsets read them again at the next start, others have lost them",
                 out.name,
+                out.stats.undelivered(),
                 out.pending()
             );
         }
@@ -90,14 +91,15 @@ pub(super) fn summary(core: &Core) {
     for o in core.outputs() {
         let s = &o.stats;
         log::info!(
-            "[engine] output {}: {} records, {} bytes, {} errors, {} retries, {} retries failed, {} dropped",
+            "[engine] output {}: {} records, {} bytes, {} errors, {} retries, {} retries failed, {} dropped, {} not delivered",
             o.name,
             s.proc_records.get(),
             s.proc_bytes.get(),
             s.errors.get(),
             s.retries.get(),
             s.retries_failed.get(),
-            s.dropped_records.get()
+            s.dropped_records.get(),
+            s.undelivered()
         );
     }
 }

@@ -47,6 +47,8 @@ pub struct FilterStats {
 /// What an output did.
 #[derive(Debug, Default)]
 pub struct OutputStats {
+    /// Records that came its way.
+    pub routed_records: Counter,
     /// Records delivered.
     pub proc_records: Counter,
     /// Bytes delivered, as serialised.
@@ -61,4 +63,11 @@ pub struct OutputStats {
     pub dropped_records: Counter,
     /// Records sent again.
     pub retried_records: Counter,
+}
+
+impl OutputStats {
+    /// Records that are neither delivered nor dropped: waiting, or lost when the program ends.
+    pub fn undelivered(&self) -> u64 {
+        self.routed_records.get().saturating_sub(self.proc_records.get() + self.dropped_records.get())
+    }
 }

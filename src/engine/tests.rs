@@ -191,6 +191,7 @@ fn only_failed_items_are_sent_again() {
     assert_eq!(r.got, ["t line 0", "t line 4", "t line 1", "t line 3"]);
     let s = &r.core.outputs()[0].stats;
     assert_eq!((s.proc_records.get(), s.dropped_records.get(), s.retried_records.get()), (4, 1, 2));
+    assert_eq!((s.routed_records.get(), s.undelivered()), (5, 0));
     assert_eq!(r.acked, 5);
 }
 
