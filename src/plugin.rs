@@ -1,8 +1,12 @@
 //! What every plugin is made with: its section, the parsers, the settings of the service.
 
 use crate::conf::Section;
+use crate::conf::common::TlsClient;
+#[cfg(test)]
+use crate::conf::{Kind, PluginInfo, check};
 use crate::error::{Diags, Place};
 use crate::fmt::json_write::JsonOpts;
+use crate::net::ClientTls;
 use crate::parse::{Parser, ParserDef, ParserSet};
 use std::path::Path;
 
@@ -43,6 +47,14 @@ impl MakeCx<'_> {
         }
     }
 
+    /// TLS towards a server as `conf` asks for it, `Some(None)` with `tls off`; what cannot be honoured is an error.
+    pub fn client_tls(&mut self, conf: &TlsClient) -> Option<Option<ClientTls>> {
+        match ClientTls::new(conf) {
+            Ok(tls) => Some(tls),
+            Err(p) => self.refuse(p.key, format!("{}: {}", p.key, p.why), p.help),
+        }
+    }
+
     /// Reports an error at `key`'s value, or at the section when the key is absent; answers `None` for `return`.
     pub fn refuse<T>(&mut self, key: &str, msg: impl std::fmt::Display, help: &str) -> Option<T> {
         let place = self.section.get(key).map_or(&self.section.place, |e| &e.value_place);
@@ -54,4 +66,31 @@ impl MakeCx<'_> {
         self.diags.error_help(place, format!("{} {msg}", self.section.who()), help);
         None
     }
+}
+
+/// Makes an instance for the tests of a plugin, its keys checked as in the program; also what was found.
+#[cfg(test)]
+pub(crate) fn made<T>(
+    kind: Kind,
+    info: &PluginInfo,
+    make: fn(&mut MakeCx<'_>) -> Option<T>,
+    conf: &[(&str, &str)],
+) -> (Option<T>, String) {
+    let mut diags = Diags::new();
+    let mut section = Section::of(kind.section(), conf);
+    let name = format!("{}.0", info.name);
+    section.label = format!("{}:{}:{name}", kind.word(), info.name);
+    let known = check::plugin(kind, &section, info, &mut diags);
+    let parsers = ParserSet::default();
+    let mut cx = MakeCx {
+        section: &section,
+        name: &name,
+        diags: &mut diags,
+        parsers: &parsers,
+        json: JsonOpts::default(),
+        dir: Path::new("."),
+    };
+    let instance = if known { make(&mut cx) } else { None };
+    assert_eq!(instance.is_none(), diags.has_errors(), "no instance, so there is an error: {diags}");
+    (instance, diags.to_string())
 }

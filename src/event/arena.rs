@@ -95,12 +95,6 @@ impl Arena {
         &self.buf[..self.len]
     }
 
-    /// The buffer from `at` on, for decoding in place behind the used bytes.
-    pub fn tail_mut(&mut self, at: usize) -> &mut [u8] {
-        let at = at.min(self.buf.len());
-        &mut self.buf[at..]
-    }
-
     /// Splits into the used bytes before `at` (readable) and the room behind the used bytes (writable), which is at
     /// least `n` bytes: a decoder reads from the first and writes to the second.
     pub fn split_spare(&mut self, n: usize) -> (&[u8], &mut [u8]) {

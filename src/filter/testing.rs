@@ -1,15 +1,11 @@
 //! Runs a filter on lines of JSON, for the tests of the plugins.
 
 use super::{Filter, FilterCx, FilterPlugin};
-use crate::conf::{Kind, Section, check};
-use crate::error::Diags;
+use crate::conf::Kind;
 use crate::event::{Batch, Cells, Tag};
 use crate::fmt::json_read::JsonReader;
 use crate::fmt::json_write::{JsonOpts, write_map};
-use crate::parse::ParserSet;
-use crate::plugin::MakeCx;
 use crate::time::Time;
-use std::path::Path;
 
 /// The time of the first record, one second between two.
 pub(super) const START: i64 = 1_700_000_000;
@@ -23,23 +19,7 @@ pub(super) fn json(map: Cells<'_>) -> String {
 
 /// Makes an instance; also what was found.
 pub(super) fn made(plugin: &FilterPlugin, conf: &[(&str, &str)]) -> (Option<Box<dyn Filter>>, String) {
-    let mut diags = Diags::new();
-    let mut section = Section::of("FILTER", conf);
-    let name = format!("{}.0", plugin.info.name);
-    section.label = format!("filter:{}:{name}", plugin.info.name);
-    let known = check::plugin(Kind::Filter, &section, &plugin.info, &mut diags);
-    let parsers = ParserSet::default();
-    let mut cx = MakeCx {
-        section: &section,
-        name: &name,
-        diags: &mut diags,
-        parsers: &parsers,
-        json: JsonOpts::default(),
-        dir: Path::new("."),
-    };
-    let filter = if known { (plugin.make)(&mut cx) } else { None };
-    assert_eq!(filter.is_none(), diags.has_errors(), "no instance, so there is an error: {diags}");
-    (filter, diags.to_string())
+    crate::plugin::made(Kind::Filter, &plugin.info, plugin.make, conf)
 }
 
 /// An instance that must be possible.

@@ -13,7 +13,7 @@ use crate::event::{Value, View};
 use crate::fmt::date_format::DateFormat;
 use crate::fmt::record::{Container, RecordFormat};
 use crate::fmt::text;
-use crate::net::{ClientTls, Conn, Probe, Target, Upstream, connect};
+use crate::net::{Conn, Probe, Target, Upstream, connect};
 use crate::plugin::MakeCx;
 use crate::rt::{LocalFuture, spawn, timeout};
 use crate::util::ratelimit::RateLimit;
@@ -84,10 +84,7 @@ pub(super) fn upstream(cx: &mut MakeCx<'_>, common: Option<&OutputCommon>, port:
     let net = NetOut::load(cx.section, cx.diags);
     let tls = TlsClient::load(cx.section, cx.diags);
     let (common, net, tls) = (common?, net?, tls?);
-    let tls = match ClientTls::new(&tls) {
-        Ok(tls) => tls,
-        Err(p) => return cx.refuse(p.key, format!("{}: {}", p.key, p.why), p.help),
-    };
+    let tls = cx.client_tls(&tls)?;
     let host = common.host.as_deref().unwrap_or("127.0.0.1");
     let target = match host.starts_with('/') {
         true => Target::Unix(host.to_owned()),

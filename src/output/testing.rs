@@ -1,36 +1,16 @@
 //! Makes outputs and feeds them lines of JSON, for the tests of the plugins.
 
 use super::{Outcome, Output, OutputPlugin, Payload};
-use crate::conf::{Kind, Section, check};
-use crate::error::Diags;
+use crate::conf::Kind;
 use crate::event::{Batch, Tag, View};
 use crate::fmt::json_read::JsonReader;
-use crate::fmt::json_write::JsonOpts;
-use crate::parse::ParserSet;
-use crate::plugin::MakeCx;
 use crate::time::Time;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Makes an instance; also what was found.
 pub(super) fn made(plugin: &OutputPlugin, conf: &[(&str, &str)]) -> (Option<Box<dyn Output>>, String) {
-    let mut diags = Diags::new();
-    let mut section = Section::of("OUTPUT", conf);
-    let name = format!("{}.0", plugin.info.name);
-    section.label = format!("output:{}:{name}", plugin.info.name);
-    let known = check::plugin(Kind::Output, &section, &plugin.info, &mut diags);
-    let parsers = ParserSet::default();
-    let mut cx = MakeCx {
-        section: &section,
-        name: &name,
-        diags: &mut diags,
-        parsers: &parsers,
-        json: JsonOpts::default(),
-        dir: Path::new("."),
-    };
-    let output = if known { (plugin.make)(&mut cx) } else { None };
-    assert_eq!(output.is_none(), diags.has_errors(), "no instance, so there is an error: {diags}");
-    (output, diags.to_string())
+    crate::plugin::made(Kind::Output, &plugin.info, plugin.make, conf)
 }
 
 /// An instance that must be possible.

@@ -6,7 +6,7 @@ use crate::conf::common::{NetOut, OutputCommon, TlsClient};
 use crate::event::Key;
 use crate::event::access::Accessor;
 use crate::fmt::es_bulk::{Action, Bulk, Id, IndexName};
-use crate::net::{ClientTls, HttpClient};
+use crate::net::HttpClient;
 use crate::plugin::MakeCx;
 use crate::time::strftime::{CachedFormatter, Formatter};
 use crate::time::zone::Zone;
@@ -191,10 +191,7 @@ pub fn client(conf: &EsConf, cx: &mut MakeCx<'_>, workers: usize) -> Option<Clie
         url.push_str("&pipeline=");
         url.extend(form_encoded(p));
     }
-    let tls = match ClientTls::new(&tls) {
-        Ok(tls) => tls,
-        Err(p) => return cx.refuse(p.key, format!("{} {}", p.key, p.why), p.help),
-    };
+    let tls = cx.client_tls(&tls)?;
     Some(Client {
         http: HttpClient::new(&net, workers, tls),
         url,
