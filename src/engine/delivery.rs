@@ -120,16 +120,16 @@ impl OutputState {
                     self.say_recovered(&task);
                 }
             }
-            Outcome::Retry(why) => self.retry(core, task, &why),
+            Outcome::Down(why) | Outcome::Retry(why) => self.retry(core, task, &why),
             Outcome::Drop(why) => {
                 self.stats.errors.add(1);
                 self.drop_records(&task, total, &why);
             }
-            Outcome::Part { retry, why, dropped, refused } => {
-                self.took(total.saturating_sub(retry.len() + dropped.len()), size);
-                if !dropped.is_empty() {
+            Outcome::Part { retry, why, refused } => {
+                self.took(total.saturating_sub(retry.len() + refused.len()), size);
+                if let Some((_, why)) = refused.first() {
                     self.stats.errors.add(1);
-                    self.drop_records(&task, dropped.len(), &refused);
+                    self.drop_records(&task, refused.len(), why);
                 }
                 if retry.is_empty() {
                     if task.attempts > 0 {

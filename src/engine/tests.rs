@@ -81,10 +81,10 @@ impl Output for Rc<Store> {
             let lines = text.lines().map(str::to_owned);
             match &outcome {
                 Outcome::Done => self.got.borrow_mut().extend(lines),
-                Outcome::Part { retry, dropped, .. } => self.got.borrow_mut().extend(
+                Outcome::Part { retry, refused, .. } => self.got.borrow_mut().extend(
                     lines
                         .enumerate()
-                        .filter(|(i, _)| !retry.contains(&(*i as u32)) && !dropped.contains(&(*i as u32)))
+                        .filter(|(i, _)| !retry.contains(&(*i as u32)) && !refused.iter().any(|r| r.0 == *i as u32))
                         .map(|(_, l)| l),
                 ),
                 _ => {}
@@ -185,7 +185,7 @@ fn filters_drop_and_re_emit_and_acks_wait_for_both() {
 
 #[test]
 fn only_failed_items_are_sent_again() {
-    let part = Outcome::Part { retry: vec![1, 3], why: "busy".into(), dropped: vec![2], refused: "bad".into() };
+    let part = Outcome::Part { retry: vec![1, 3], why: "busy".into(), refused: vec![(2, "bad".into())] };
     let store = Store { script: RefCell::new([part].into()), ..Store::default() };
     let r = run(5, 5, 1 << 20, vec![], store, None);
     assert_eq!(r.got, ["t line 0", "t line 4", "t line 1", "t line 3"]);

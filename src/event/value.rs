@@ -1,7 +1,7 @@
 //! Reading a batch: borrowed records, maps and values.
 
 use super::cell::{self, CLEAN, ESCAPED};
-use super::{Batch, Cell, Key, Kind};
+use super::{Batch, Cell, Key, Kind, Position};
 use crate::time::Time;
 use std::borrow::Cow;
 
@@ -32,6 +32,11 @@ impl<'a> Record<'a> {
     /// Its metadata map, empty for most records.
     pub fn meta(&self) -> Cells<'a> {
         self.batch.meta(self.index)
+    }
+
+    /// Where it came from.
+    pub fn position(&self) -> Position {
+        self.batch.position(self.index)
     }
 
     /// The batch it stands in.

@@ -22,7 +22,8 @@ pub trait Output {
     /// Serialises records into `out`, which is empty. Pure. An error is about the records: they are dropped and counted.
     fn format(&self, view: &View<'_>, out: &mut Payload) -> Result<(), Error>;
 
-    /// Sends what [`Output::format`] made. May be called again with the same payload after [`Outcome::Retry`].
+    /// Sends what [`Output::format`] made. May be called again with the same payload after [`Outcome::Retry`] or
+    /// [`Outcome::Down`].
     fn deliver<'a>(&'a self, payload: &'a mut Payload) -> LocalFuture<'a, Outcome>;
 
     /// Deliveries that may run at once.
@@ -80,20 +81,22 @@ pub type Why = Cow<'static, str>;
 pub enum Outcome {
     /// Everything is stored.
     Done,
-    /// Nothing is stored; try again later.
+    /// Nothing is stored, nor would anything else be now: the destination is out of reach or overloaded. All that is
+    /// for it waits.
+    Down(Why),
+    /// Nothing is stored; this is tried again later, other chunks go on.
     Retry(Why),
-    /// It can never be stored; dropped and counted.
+    /// It can never be stored: the records are refused.
     Drop(Why),
-    /// Bulk outputs: some items are stored; `retry` are the batch indices to send again, `dropped` those refused for good.
+    /// Bulk outputs: some items are stored; of the others `retry` are sent again, `refused` can never be stored. Both are
+    /// indices in the batch.
     Part {
         /// Records to send again.
         retry: Vec<u32>,
         /// The first reason the server gave for them.
         why: Why,
-        /// Records that can never be stored.
-        dropped: Vec<u32>,
-        /// The first reason the server gave for them.
-        refused: Why,
+        /// Records that can never be stored, each with the server's reason.
+        refused: Vec<(u32, Why)>,
     },
 }
 

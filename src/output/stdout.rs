@@ -140,8 +140,8 @@ fn judge(e: &io::Error) -> Outcome {
         _ if e.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => {
             Outcome::Drop("stdout is closed: start the program with one, or use another output".into())
         }
-        ErrorKind::StorageFull => Outcome::Retry("the disk that stdout goes to is full".into()),
-        _ => Outcome::Retry(format!("cannot write to stdout: {e}").into()),
+        ErrorKind::StorageFull => Outcome::Down("the disk that stdout goes to is full".into()),
+        _ => Outcome::Down(format!("cannot write to stdout: {e}").into()),
     }
 }
 
@@ -220,7 +220,7 @@ mod tests {
         assert!(matches!(&outcome, Outcome::Drop(why) if why.contains("its reader went away")), "{outcome:?}");
         let full = File::options().write(true).open("/dev/full").unwrap();
         let outcome = print(FdWriter::new(full.as_fd()).unwrap());
-        assert!(matches!(&outcome, Outcome::Retry(why) if why.contains("disk")), "{outcome:?}");
+        assert!(matches!(&outcome, Outcome::Down(why) if why.contains("disk")), "{outcome:?}");
         let outcome = judge(&rustix::io::Errno::BADF.into());
         assert!(matches!(&outcome, Outcome::Drop(_)), "{outcome:?}");
     }

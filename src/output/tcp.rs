@@ -131,7 +131,7 @@ impl Output for Tcp {
         Box::pin(async {
             match deliver(&self.upstream, &payload.bytes).await {
                 Ok(()) => Outcome::Done,
-                Err(why) => Outcome::Retry(why.into()),
+                Err(why) => Outcome::Down(why.into()),
             }
         })
     }

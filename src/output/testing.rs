@@ -62,7 +62,7 @@ pub(super) async fn send(output: &dyn Output, b: &Batch) -> Outcome {
 /// The reason of an outcome that asks for a retry.
 pub(super) fn retry(outcome: Outcome) -> String {
     match outcome {
-        Outcome::Retry(why) => why.into_owned(),
+        Outcome::Retry(why) | Outcome::Down(why) => why.into_owned(),
         other => panic!("{other:?}"),
     }
 }

@@ -10,7 +10,7 @@ use super::file::{FileId, Place, size_of};
 use super::ledger::Ledger;
 use super::read::{Reader, STEP};
 use super::state::{Aside, Grave, State};
-use crate::event::Tag;
+use crate::event::{Source, Tag};
 use crate::input::Ack;
 use flate2::read::MultiGzDecoder;
 use rustix::fs::Stat;
@@ -197,7 +197,8 @@ impl State {
         let mut made = super::lines::Yield::default();
         if archive.begun {
             let bytes = reading.text.get(from..).unwrap_or_default();
-            let text = Text { bytes, all, last, path: path.as_os_str().as_bytes(), now };
+            let source = Source { dev: archive.id.dev, ino: archive.id.ino, print: 0, base: before };
+            let text = Text { bytes, all, last, path: path.as_os_str().as_bytes(), now, source };
             made = reader.lines.take_encoded(&mut batch, &text, &mut archive.stand);
         }
         let taken = from + usize::try_from(archive.stand.offset - before).unwrap_or(usize::MAX);

@@ -4,7 +4,7 @@ use super::charset::Charset;
 use super::file::Place;
 use super::lines::{HOLE, Lines, Origin, Yield};
 use super::long::Long;
-use crate::event::{Arena, Batch, Cell, Span};
+use crate::event::{Arena, Batch, Cell, Source, Span};
 use crate::time::Time;
 
 /// A stretch of a file's bytes.
@@ -20,6 +20,8 @@ pub struct Text<'a> {
     pub path: &'a [u8],
     /// When they were read.
     pub now: Time,
+    /// The file; its base is the offset of the first byte.
+    pub source: Source,
 }
 
 /// Where a stretch of text stands in its file; it moves on as lines are taken.
@@ -43,7 +45,8 @@ impl Lines {
     /// bytes.
     pub fn take_encoded(&mut self, batch: &mut Batch, text: &Text<'_>, stand: &mut Stand) -> Yield {
         let mut out = Yield::default();
-        let origin = Origin { offset: stand.offset, path: text.path, now: text.now };
+        let origin = Origin { offset: stand.offset, path: text.path, now: text.now, source: text.source };
+        batch.set_source(origin.source);
         let path = self.path_cell(batch, &origin);
         let (begin, charset) = (stand.offset, stand.charset);
         loop {

@@ -2,7 +2,7 @@
 
 use super::last::Last;
 use super::ledger::Ledger;
-use crate::event::Tag;
+use crate::event::{Source, Tag};
 use rustix::fs::{Mode, OFlags, Stat};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -89,6 +89,11 @@ impl File {
             Place::Dropping(from) => from,
             _ => self.offset,
         }
+    }
+
+    /// What records read at the offset come from.
+    pub fn source(&self) -> Source {
+        Source { dev: self.id.dev, ino: self.id.ino, print: 0, base: self.offset }
     }
 
     /// Goes back to the head of the file.

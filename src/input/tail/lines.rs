@@ -1,7 +1,7 @@
 //! Lines into records: the text between two line ends becomes one record, in place in the arena.
 
 use super::long::{Long, cut_at};
-use crate::event::{Batch, Cell, Key, Span};
+use crate::event::{Batch, Cell, Key, Source, Span};
 use crate::parse::{Parsed, Parser};
 use crate::time::Time;
 use memchr::memchr_iter;
@@ -33,6 +33,8 @@ pub struct Origin<'a> {
     pub path: &'a [u8],
     /// When it was read.
     pub now: Time,
+    /// The file; its base is the offset, or one before it.
+    pub source: Source,
 }
 
 /// What a stretch of text gave.
@@ -55,6 +57,7 @@ impl Lines {
     /// Makes the records of the arena bytes from `from` to `to`, which ends behind a line end.
     pub fn take(&mut self, batch: &mut Batch, from: usize, to: usize, origin: &Origin<'_>) -> Yield {
         let mut out = Yield::default();
+        batch.set_source(origin.source);
         let path = self.path_cell(batch, origin);
         let mut ends = [0u32; BLOCK];
         let mut at = from;
@@ -92,6 +95,7 @@ impl Lines {
     /// The same for a last line without a line end.
     pub fn take_last(&mut self, batch: &mut Batch, text: Span, origin: &Origin<'_>) -> Yield {
         let mut out = Yield::default();
+        batch.set_source(origin.source);
         let path = self.path_cell(batch, origin);
         self.line(batch, text, origin.offset, path, origin.now, &mut out);
         out
@@ -100,6 +104,7 @@ impl Lines {
     /// The same for a piece of a line that is too long.
     pub fn take_piece(&mut self, batch: &mut Batch, text: Span, origin: &Origin<'_>) -> Yield {
         let mut out = Yield::default();
+        batch.set_source(origin.source);
         let path = self.path_cell(batch, origin);
         self.record(batch, text, origin.offset, path, origin.now, &mut out);
         out
@@ -128,7 +133,7 @@ impl Lines {
             let len = line.len() - usize::from(line.last() == Some(&b'\r'));
             if len > self.max || line.first() == Some(&0) {
                 // Uncommon; those before it come before it.
-                out.records += flush(batch, self.key, &spans, &mut ready, origin.now);
+                out.records += flush(batch, self.key, &spans, &mut ready, from, origin);
                 let offset = origin.offset + (at - from) as u64;
                 self.line(batch, Span::between(at, end), offset, None, origin.now, out);
             } else if (len > 0 || !self.skip_empty)
@@ -139,7 +144,7 @@ impl Lines {
             }
             at = end + 1;
         }
-        out.records += flush(batch, self.key, &spans, &mut ready, origin.now);
+        out.records += flush(batch, self.key, &spans, &mut ready, from, origin);
         at
     }
 
@@ -198,15 +203,15 @@ impl Lines {
             Parsed::Hit(own) => time = own.unwrap_or(now),
             Parsed::Miss => batch.push_span(self.key, text),
         }
-        batch.finish(mark, time);
+        batch.finish_at(mark, time, offset);
         out.records += 1;
     }
 }
 
 /// Makes records of the spans that are ready; answers how many.
-fn flush(batch: &mut Batch, key: Key, spans: &[Span], ready: &mut usize, now: Time) -> u64 {
+fn flush(batch: &mut Batch, key: Key, spans: &[Span], ready: &mut usize, from: usize, origin: &Origin<'_>) -> u64 {
     let texts = spans.get(..std::mem::take(ready)).unwrap_or_default();
-    batch.push_texts(key, texts, now);
+    batch.push_texts(key, texts, origin.now, from, origin.offset);
     texts.len() as u64
 }
 

@@ -193,7 +193,8 @@ impl Reader {
             _ => 0,
         };
         let path = f.path.clone();
-        let origin = Origin { offset: f.offset + skip as u64, path: path.as_os_str().as_bytes(), now };
+        let source = f.source();
+        let origin = Origin { offset: f.offset + skip as u64, path: path.as_os_str().as_bytes(), now, source };
         let made = self.lines.take(batch, base + skip, base + end, &origin);
         f.place = Place::Start;
         f.offset += end as u64;
@@ -245,7 +246,8 @@ impl Reader {
         let passed = if too_long && self.lines.long == Long::Pieces { taken } else { got };
         f.last.push(text.get(..passed).unwrap_or_default());
         let path = f.path.clone();
-        let origin = Origin { offset: f.offset, path: path.as_os_str().as_bytes(), now };
+        let source = f.source();
+        let origin = Origin { offset: f.offset, path: path.as_os_str().as_bytes(), now, source };
         // What is not taken must not stay in the arena before what a parser adds there.
         batch.arena_mut().truncate(base + taken);
         let text = Span::between(base, base + taken);

@@ -6,7 +6,7 @@ use super::decode::{Stand, Text, longest};
 use super::file::{File, Place};
 use super::lines::Yield;
 use super::read::{PEEK, Reader, STEP, at_most, behind_hole};
-use crate::event::Batch;
+use crate::event::{Batch, Source};
 use crate::time::Time;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -100,9 +100,10 @@ impl Reader {
         }
         let path = f.path.clone();
         let bytes = text.get(marked..).unwrap_or_default();
+        let source = Source { base: stand.offset, ..f.source() };
         let made = self.lines.take_encoded(
             batch,
-            &Text { bytes, all, last, path: path.as_os_str().as_bytes(), now },
+            &Text { bytes, all, last, path: path.as_os_str().as_bytes(), now, source },
             &mut stand,
         );
         let taken = usize::try_from(stand.offset - f.offset).unwrap_or(usize::MAX).min(text.len());

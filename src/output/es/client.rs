@@ -3,7 +3,7 @@
 use super::answer::{Answer, Verdict, read};
 use crate::net::HttpClient;
 use crate::net::http::Answer as HttpAnswer;
-use crate::output::Outcome;
+use crate::output::{Outcome, Why};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
@@ -52,8 +52,9 @@ impl<'a> Body<'a> {
 struct Left {
     retry: Vec<u32>,
     why: Option<String>,
-    dropped: Vec<u32>,
-    refused: Option<String>,
+    /// Whether the server could not be reached, or is overloaded.
+    down: bool,
+    refused: Vec<(u32, Why)>,
 }
 
 impl Client {
@@ -61,13 +62,15 @@ impl Client {
     pub fn send(&self, body: Body<'_>) -> Outcome {
         let mut left = Left::default();
         self.send_part(body, 0, body.items.len(), &mut left);
-        let (why, refused) = (left.why.unwrap_or_default(), left.refused.unwrap_or_default());
-        if left.retry.is_empty() && left.dropped.is_empty() {
+        let why = left.why.unwrap_or_default().into();
+        if left.retry.is_empty() && left.refused.is_empty() {
             Outcome::Done
-        } else if left.retry.len() == body.items.len() {
-            Outcome::Retry(why.into())
+        } else if left.retry.len() < body.items.len() {
+            Outcome::Part { retry: left.retry, why, refused: left.refused }
+        } else if left.down {
+            Outcome::Down(why)
         } else {
-            Outcome::Part { retry: left.retry, why: why.into(), dropped: left.dropped, refused: refused.into() }
+            Outcome::Retry(why)
         }
     }
 
@@ -80,7 +83,10 @@ impl Client {
         };
         let HttpAnswer { status, body: answer } = match self.post(bytes) {
             Ok(a) => a,
-            Err(why) => return fail(left, why),
+            Err(why) => {
+                left.down = true;
+                return fail(left, why);
+            }
         };
         if self.trace_error && (status >= 300 || memchr::memmem::find(&answer, b"\"errors\":true").is_some()) {
             log::error!("[{}] error: Output\n{}", self.label, String::from_utf8_lossy(&answer));
@@ -93,9 +99,13 @@ impl Client {
                 return self.send_part(body, middle, to, left);
             }
             413 => {
-                left.dropped.extend(records());
-                left.refused.get_or_insert(format!("413: the server takes no document of {} bytes", bytes.len()));
+                let why = format!("413: the server takes no document of {} bytes", bytes.len());
+                left.refused.extend(records().map(|r| (r, why.clone().into())));
                 return;
+            }
+            401 | 403 | 404 | 408 | 429 | 502..=504 => {
+                left.down = true;
+                return fail(left, http_error(status, &answer));
             }
             _ => return fail(left, http_error(status, &answer)),
         }
@@ -107,13 +117,14 @@ impl Client {
             }
             Answer::Items(verdicts) => {
                 for (verdict, &(_, record)) in verdicts.into_iter().zip(items) {
-                    let (list, reason, why) = match verdict {
-                        Verdict::Done => continue,
-                        Verdict::Retry(why) => (&mut left.retry, &mut left.why, why),
-                        Verdict::Refused(why) => (&mut left.dropped, &mut left.refused, why),
-                    };
-                    list.push(record);
-                    reason.get_or_insert(why);
+                    match verdict {
+                        Verdict::Done => {}
+                        Verdict::Retry(why) => {
+                            left.retry.push(record);
+                            left.why.get_or_insert(why);
+                        }
+                        Verdict::Refused(why) => left.refused.push((record, why.into())),
+                    }
                 }
             }
         }
@@ -224,7 +235,7 @@ mod tests {
         let answer = r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":429,"error":{"type":"t","reason":"busy"}}},{"create":{"status":400,"error":{"type":"m","reason":"bad"}}},{"create":{"status":409}}]}"#;
         check(
             vec![(200, answer)],
-            r#"Part { retry: [11], why: "429 t: busy", dropped: [12], refused: "400 m: bad" }"#,
+            r#"Part { retry: [11], why: "429 t: busy", refused: [(12, "400 m: bad")] }"#,
             &[ALL],
         );
         check(vec![(200, r#"{"errors":false,"items":[]}"#)], "Done", &[ALL]);
@@ -232,8 +243,8 @@ mod tests {
 
     #[test]
     fn a_failed_request_is_tried_again_whole() {
-        check(vec![(503, "later")], r#"Retry("HTTP status 503: later")"#, &[ALL]);
-        check(vec![(401, "who?")], r#"Retry("HTTP status 401 (check HTTP_User"#, &[ALL]);
+        check(vec![(503, "later")], r#"Down("HTTP status 503: later")"#, &[ALL]);
+        check(vec![(401, "who?")], r#"Down("HTTP status 401 (check HTTP_User"#, &[ALL]);
         check(vec![(200, "<html>")], "Retry(\"the answer is not JSON", &[ALL]);
         check(vec![(200, r#"{"errors":true,"items":[]}"#)], "Retry(\"0 items in the answer for 4", &[ALL]);
     }
@@ -245,7 +256,7 @@ mod tests {
         let parts = [ALL, "a\nb\n", "c\nd\n", "c\n", "d\n"];
         check(
             script,
-            r#"Part { retry: [], why: "", dropped: [12], refused: "413: the server takes no document of 2 bytes" }"#,
+            r#"Part { retry: [], why: "", refused: [(12, "413: the server takes no document of 2 bytes")] }"#,
             &parts,
         );
     }

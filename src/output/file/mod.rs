@@ -184,7 +184,8 @@ impl Output for Files {
                 Err(e) => {
                     // Whatever is wrong with the file that is open, the next attempt opens it anew.
                     self.handles.forget(&path);
-                    Outcome::Retry(words(&path, &e, self.mkdir).into())
+                    let why = words(&path, &e, self.mkdir).into();
+                    if e.kind() == io::ErrorKind::StorageFull { Outcome::Down(why) } else { Outcome::Retry(why) }
                 }
             }
         })
