@@ -2,7 +2,7 @@
 
 use super::cell::{CLEAN, ESCAPED};
 use super::value::{Cells, Record, Value};
-use super::{Arena, Cell, Key, Kind, Position, Source, Span, Tag};
+use super::{Arena, Cell, Key, Kind, Source, Span, Tag};
 use crate::time::Time;
 
 /// Where a record stands on the tape. A dropped record has `first == DROPPED`.
@@ -12,15 +12,16 @@ pub struct Rec {
     pub time: Time,
     pub(super) first: u32,
     pub(super) cells: u32,
-    meta_first: u32,
+    pub(super) meta_first: u32,
     pub(super) meta_cells: u32,
     /// Which of the batch's sources it came from, and where in it.
-    source: u32,
-    at: u32,
+    pub(super) source: u32,
+    pub(super) at: u32,
 }
 
 impl Rec {
-    const NONE: Self = Self { time: Time(0), first: 0, cells: 0, meta_first: 0, meta_cells: 0, source: 0, at: 0 };
+    pub(super) const NONE: Self =
+        Self { time: Time(0), first: 0, cells: 0, meta_first: 0, meta_cells: 0, source: 0, at: 0 };
 }
 
 /// [`Rec::first`] of a dropped record.
@@ -42,9 +43,9 @@ pub struct Batch {
     pub(super) recs: Vec<Rec>,
     pub(super) fresh: usize,
     /// The first is the batch itself, for records that cannot be read again.
-    sources: Vec<Source>,
+    pub(super) sources: Vec<Source>,
     /// The number of the next record of the batch itself.
-    serial: u32,
+    pub(super) serial: u32,
 }
 
 impl Batch {
@@ -86,7 +87,10 @@ impl Batch {
 
     /// Memory held, in bytes: what the limits count.
     pub fn memory(&self) -> usize {
-        self.bytes.capacity() + self.tape.capacity() * size_of::<Cell>() + self.recs.capacity() * size_of::<Rec>()
+        self.bytes.capacity()
+            + self.tape.capacity() * size_of::<Cell>()
+            + self.recs.capacity() * size_of::<Rec>()
+            + self.sources.capacity() * size_of::<Source>()
     }
 
     /// Memory in use, in bytes: when a batch is full is decided by this.
@@ -235,73 +239,6 @@ impl Batch {
     pub fn finish(&mut self, mark: Mark, time: Time) {
         let cells = self.tape.len() as u32 - mark.0;
         self.own(Rec { time, first: mark.0, cells, ..Rec::NONE });
-    }
-
-    /// [`Batch::finish`] for a record of the file that [`Batch::set_source`] named: its line begins at `offset` there.
-    #[inline]
-    pub fn finish_at(&mut self, mark: Mark, time: Time, offset: u64) {
-        let cells = self.tape.len() as u32 - mark.0;
-        let (source, base) = self.present();
-        let at = offset.wrapping_sub(base) as u32;
-        self.recs.push(Rec { time, first: mark.0, cells, source, at, ..Rec::NONE });
-    }
-
-    /// Makes a record of one text each, all under `key`: the quick way for lines that stand in the arena. They come from
-    /// the file that [`Batch::set_source`] named; the arena's byte `from` stands at `offset` there.
-    pub fn push_texts(&mut self, key: Key, texts: &[Span], time: Time, from: usize, offset: u64) {
-        let first = self.tape.len() as u32;
-        self.tape.extend(texts.iter().map(|&text| Cell::str(key, text, 0)));
-        let (source, base) = self.present();
-        let shift = (offset.wrapping_sub(base) as u32).wrapping_sub(from as u32);
-        let rec = |(n, text): (u32, &Span)| {
-            let at = text.at.wrapping_add(shift);
-            Rec { time, first: first + n, cells: 1, source, at, ..Rec::NONE }
-        };
-        self.recs.extend((0u32..).zip(texts).map(rec));
-    }
-
-    /// Names the file that the next records come from, and an offset at or before the first of them.
-    pub fn set_source(&mut self, source: Source) {
-        let last = self.sources.last();
-        // Places are counted in 32 bits from the base.
-        let known = last.is_some_and(|l| l.is_same(&source) && source.base.wrapping_sub(l.base) < 1 << 30);
-        if !known {
-            self.sources.push(source);
-        }
-    }
-
-    /// Where record `i` came from.
-    pub fn position(&self, i: usize) -> Position {
-        let r = self.rec(i);
-        let source = self.sources.get(r.source as usize).copied().unwrap_or_default();
-        Position { source, offset: source.base.wrapping_add(r.at.into()) }
-    }
-
-    /// Gives the last record a position of its own, for copies and for what comes back from a disk.
-    pub fn set_position(&mut self, position: Position) {
-        let source = Source { base: position.offset, ..position.source };
-        let near = |s: &Source| s.is_same(&source) && source.base.wrapping_sub(s.base) < 1 << 31;
-        let index = self.sources.iter().rposition(near).unwrap_or_else(|| {
-            self.sources.push(source);
-            self.sources.len() - 1
-        });
-        let base = self.sources.get(index).map_or(0, |s| s.base);
-        if let Some(r) = self.recs.last_mut() {
-            (r.source, r.at) = (index as u32, source.base.wrapping_sub(base) as u32);
-        }
-    }
-
-    /// The source that was named last, and its base.
-    #[inline]
-    fn present(&self) -> (u32, u64) {
-        (self.sources.len() as u32 - 1, self.sources.last().map_or(0, |s| s.base))
-    }
-
-    /// Adds a record that cannot be read again.
-    #[inline]
-    fn own(&mut self, rec: Rec) {
-        self.recs.push(Rec { at: self.serial, ..rec });
-        self.serial = self.serial.wrapping_add(1);
     }
 
     /// Forgets the cells since `mark`.
@@ -486,29 +423,6 @@ mod tests {
         assert_eq!(b.record(4).body().count_entries(), 1);
         assert_eq!((b.position(3).offset, b.position(4).offset), (104, 107));
         assert_eq!(b.position(4).source.ino, 2);
-    }
-
-    #[test]
-    fn every_record_has_a_position_of_its_own() {
-        let file = |base| Source { dev: 1, ino: 2, print: 3, base };
-        let mut b = sample();
-        for (n, offset) in [10u64, 5_000_000_000, 20, 5_000_000_001].into_iter().enumerate() {
-            b.set_source(file(offset));
-            let m = b.begin();
-            b.finish_at(m, Time(n as i64), offset);
-        }
-        b.drop_record(1);
-        b.settle();
-        let at = |b: &Batch| {
-            (0..b.len()).map(|i| b.position(i)).map(|p| (p.source.ino, p.source.print, p.offset)).collect::<Vec<_>>()
-        };
-        let own = b.position(0).source.print;
-        assert_eq!(at(&b)[2..], [(2, 3, 10), (2, 3, 5_000_000_000), (2, 3, 20), (2, 3, 5_000_000_001)]);
-        assert_eq!(at(&b)[..2], [(0, own, 0), (0, own, 2)]);
-        let mut copy = Batch::new(Tag::new("u"));
-        b.records().for_each(|r| copy.push_record(&r));
-        assert_eq!(at(&copy), at(&b), "a copy comes from where its original came from");
-        assert_ne!(Batch::new(Tag::new("t")).position(0).source.print, own);
     }
 
     #[test]

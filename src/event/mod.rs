@@ -12,6 +12,8 @@ pub mod draft;
 mod edit;
 pub mod key;
 pub mod literal;
+// `Batch` again: where records come from.
+mod position;
 pub mod source;
 pub mod tag;
 pub mod template;
