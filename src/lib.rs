@@ -27,5 +27,6 @@ pub mod output;
 pub mod parse;
 pub mod plugin;
 pub mod rt;
+pub mod store;
 pub mod time;
 pub mod util;

@@ -10,7 +10,7 @@ use crate::event::cell::{CLEAN, ESCAPED};
 use crate::event::{Batch, Cell, Key, Kind, Span};
 use std::fmt;
 
-/// Maps and arrays that may stand in each other.
+/// Maps and arrays that may stand in each other, unless [`JsonReader::deep`] allows more.
 pub const MAX_DEPTH: usize = 64;
 
 /// Why a text is not JSON.
@@ -33,8 +33,8 @@ pub enum JsonErrorKind {
     Escape,
     /// A number in a form that JSON does not have, or too large for a double.
     Number,
-    /// More than [`MAX_DEPTH`] levels.
-    Depth,
+    /// More than so many levels.
+    Depth(usize),
     /// Something follows the value.
     Trailing,
 }
@@ -46,7 +46,7 @@ impl fmt::Display for JsonError {
             JsonErrorKind::Expected(what) => write!(f, "expected {what}")?,
             JsonErrorKind::Escape => write!(f, "invalid escape")?,
             JsonErrorKind::Number => write!(f, "invalid number")?,
-            JsonErrorKind::Depth => write!(f, "more than {MAX_DEPTH} levels")?,
+            JsonErrorKind::Depth(max) => write!(f, "more than {max} levels")?,
             JsonErrorKind::Trailing => write!(f, "something follows the value")?,
         }
         write!(f, " at byte {}", self.at)
@@ -56,14 +56,26 @@ impl fmt::Display for JsonError {
 impl std::error::Error for JsonError {}
 
 /// Reads JSON into batches. Each source keeps its own, for the reader learns the order of its keys.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JsonReader {
     keys: KeyCache,
     /// Decoded text that goes to the arena's end once the value is complete.
     decoded: Vec<u8>,
+    max_depth: usize,
+}
+
+impl Default for JsonReader {
+    fn default() -> Self {
+        Self::deep(MAX_DEPTH)
+    }
 }
 
 impl JsonReader {
+    /// A reader that takes so many levels.
+    pub fn deep(max_depth: usize) -> Self {
+        Self { keys: KeyCache::default(), decoded: Vec::new(), max_depth }
+    }
+
     /// Reads the one object that `text` holds and pushes its entries, between the caller's [`Batch::begin`] and
     /// [`Batch::finish`]. Returns their number.
     ///
@@ -128,6 +140,7 @@ impl JsonReader {
             tape,
             keys: &mut self.keys,
             decoded: &mut self.decoded,
+            max_depth: self.max_depth,
             error: JsonError { at: 0, kind: JsonErrorKind::End },
         };
         match read(&mut pass) {
@@ -159,6 +172,7 @@ struct Pass<'a> {
     tape: &'a mut Vec<Cell>,
     keys: &'a mut KeyCache,
     decoded: &'a mut Vec<u8>,
+    max_depth: usize,
     error: JsonError,
 }
 
@@ -195,8 +209,8 @@ impl Pass<'_> {
                 match self.byte(at) {
                     Some(b'"') => at = self.string(at + 1, key)?,
                     Some(bracket @ (b'{' | b'[')) => {
-                        if depth == MAX_DEPTH {
-                            return Err(self.fail(at, JsonErrorKind::Depth));
+                        if depth == self.max_depth {
+                            return Err(self.fail(at, JsonErrorKind::Depth(depth)));
                         }
                         depth += 1;
                         let inner = self.open(key, bracket);

@@ -5,6 +5,7 @@
 
 pub mod civil;
 pub mod local;
+pub mod rfc3339;
 pub mod strftime;
 pub mod strptime;
 pub mod zone;

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["parse"],
     &["plugin"],
     &["input", "filter", "output"],
+    &["store"],
     &["engine"],
     &["cli", "fuzz"],
 ];

@@ -182,8 +182,10 @@ fn errors_say_where() {
     }
     let deep = |n: usize| ["{\"a\":".repeat(n - 1), "{}".into(), "}".repeat(n - 1)].concat();
     assert_eq!(error(deep(MAX_DEPTH).as_bytes()), None);
-    assert_eq!(error(deep(MAX_DEPTH + 1).as_bytes()), Some(JsonError { at: 5 * MAX_DEPTH, kind: Depth }));
-    assert_eq!(error(["{\"a\":", &"[".repeat(100_000)].concat().as_bytes()).map(|e| e.kind), Some(Depth));
+    assert_eq!(error(deep(MAX_DEPTH + 1).as_bytes()), Some(JsonError { at: 5 * MAX_DEPTH, kind: Depth(MAX_DEPTH) }));
+    assert_eq!(error(["{\"a\":", &"[".repeat(100_000)].concat().as_bytes()).map(|e| e.kind), Some(Depth(MAX_DEPTH)));
+    let mut b = batch();
+    assert_eq!(read(&mut JsonReader::deep(MAX_DEPTH + 1), &mut b, deep(MAX_DEPTH + 1).as_bytes()), Ok(1));
     assert_eq!(JsonError { at: 4, kind: Expected("':'") }.to_string(), "expected ':' at byte 4");
 }
 
