@@ -1,13 +1,16 @@
 //! Appending to the file of rejected records. Every call blocks: for a worker thread.
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file's name where only its directory is configured.
 pub const NAME: &str = "rejected.ndjson";
+
+/// How often the file may be moved away while one append is about to begin.
+const MOVES: usize = 100;
 
 /// The file of rejected records. It is opened for each append, and so may be moved away or removed at any time.
 #[derive(Debug, Clone)]
@@ -35,12 +38,8 @@ impl RejectedFile {
     /// # Errors
     /// Whatever the system says; also when the file would grow past its limit.
     pub fn append(&self, lines: &[u8]) -> Result<()> {
-        let (mut file, made) = self.open()?;
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(Error::new(ErrorKind::InvalidInput, "it is no ordinary file"));
-        }
-        let before = meta.len();
+        let (mut file, made) = self.locked()?;
+        let before = file.metadata()?.len();
         if self.limit > 0 && before.saturating_add(lines.len() as u64) > self.limit {
             let what = format!("it would grow past storage.rejected.limit ({} bytes)", self.limit);
             return Err(Error::new(ErrorKind::FileTooLarge, what));
@@ -61,6 +60,24 @@ impl RejectedFile {
             }
         }
         Ok(())
+    }
+
+    /// The file, locked against other appends until it is closed, and whether it is new.
+    fn locked(&self) -> Result<(File, bool)> {
+        for _ in 0..MOVES {
+            let (file, made) = self.open()?;
+            if !file.metadata()?.is_file() {
+                return Err(Error::new(ErrorKind::InvalidInput, "it is no ordinary file"));
+            }
+            // A file system without locks is no reason to give up.
+            let _ = flock(&file, FlockOperation::LockExclusive);
+            // Somebody may have moved it away meanwhile, to send it again, and not look for more in it.
+            let id = |m: &std::fs::Metadata| (m.dev(), m.ino());
+            if std::fs::metadata(&self.path).is_ok_and(|now| file.metadata().is_ok_and(|own| id(&own) == id(&now))) {
+                return Ok((file, made));
+            }
+        }
+        Err(Error::other("it is moved away again and again"))
     }
 
     /// The open file, and whether it is new.

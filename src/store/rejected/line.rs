@@ -14,10 +14,10 @@ use crate::fmt::json_exact::{self, bytes_of, write_map, write_text};
 use crate::fmt::json_read::JsonReader;
 use crate::fmt::num::write_u64;
 use crate::time::{Time, rfc3339};
-use std::io::{BufRead, ErrorKind, Result, Write as _};
+use std::io::Write as _;
 
-/// The longest line that is read, in bytes: a file of another kind must not fill the memory.
-const MAX_LINE: usize = 64 << 20;
+/// Longer names of outputs and inputs are none, in bytes.
+const NAME_MAX: usize = 4096;
 
 /// Why a record was not delivered, and by whom.
 #[derive(Debug, Clone, Copy)]
@@ -77,92 +77,20 @@ pub struct Entry {
     pub batch: Batch,
 }
 
-/// A line that cannot be read as a record.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Damaged {
-    /// Its number, from 1.
-    pub line: u64,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-/// Reads lines one by one. Blank ones are passed over.
-#[derive(Debug)]
-pub struct Reader<R> {
-    from: R,
-    number: u64,
-    text: Vec<u8>,
-    json: JsonReader,
-}
-
-impl<R: BufRead> Reader<R> {
-    /// Reads from the start of a file, or from wherever `from` stands.
-    pub fn new(from: R) -> Self {
-        Self { from, number: 0, text: Vec::new(), json: JsonReader::deep(json_exact::MAX_DEPTH) }
-    }
-
-    /// The next line without its newline, and whether it is whole: a longer one is cut. `None` at the end.
-    fn line(&mut self) -> Result<Option<bool>> {
-        self.text.clear();
-        let (mut any, mut whole) = (false, true);
-        loop {
-            let piece = match self.from.fill_buf() {
-                Ok(piece) => piece,
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => return Err(e),
-            };
-            if piece.is_empty() {
-                return Ok(any.then_some(whole));
-            }
-            any = true;
-            let end = memchr::memchr(b'\n', piece);
-            let line = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
-            whole &= self.text.len() + line.len() <= MAX_LINE;
-            if whole {
-                self.text.extend_from_slice(line);
-            }
-            let used = line.len() + usize::from(end.is_some());
-            self.from.consume(used);
-            if end.is_some() {
-                return Ok(Some(whole));
-            }
-        }
-    }
-
-    fn entry(&mut self) -> std::result::Result<Entry, String> {
-        let mut read = Batch::new(Tag::new(""));
-        let text = read.arena_mut().push(&self.text);
-        let mark = read.begin();
-        self.json.object(&mut read, text).map_err(|e| format!("not a JSON object: {e}"))?;
-        entry(read.since(mark))
-    }
-}
-
-impl<R: BufRead> Iterator for Reader<R> {
-    type Item = Result<std::result::Result<Entry, Damaged>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let whole = match self.line() {
-                Ok(line) => line?,
-                Err(e) => return Some(Err(e)),
-            };
-            self.number += 1;
-            let damaged = |why| Some(Ok(Err(Damaged { line: self.number, why })));
-            if !whole {
-                return damaged(format!("longer than {MAX_LINE} bytes"));
-            }
-            if self.text.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            let line = self.number;
-            return Some(Ok(self.entry().map_err(|why| Damaged { line, why })));
-        }
-    }
+/// Reads a line; `json` should take the levels of [`json_exact::MAX_DEPTH`].
+///
+/// # Errors
+/// What is wrong with the line.
+pub fn read_line(line: &[u8], json: &mut JsonReader) -> Result<Entry, String> {
+    let mut read = Batch::new(Tag::new(""));
+    let text = read.arena_mut().push(line);
+    let mark = read.begin();
+    json.object(&mut read, text).map_err(|e| format!("not a JSON object: {e}"))?;
+    entry(read.since(mark))
 }
 
 /// The record of a line.
-fn entry(line: Cells<'_>) -> std::result::Result<Entry, String> {
+fn entry(line: Cells<'_>) -> Result<Entry, String> {
     let field = |name: &str| line.find(Key::of(name));
     let text = |name: &str| text_of(field(name)).ok_or_else(|| format!("\"{name}\" is no text"));
     let map = |name: &str| match field(name) {
@@ -184,8 +112,11 @@ fn entry(line: Cells<'_>) -> std::result::Result<Entry, String> {
     if let Some(cells) = map("source")? {
         batch.set_position(position(cells).ok_or("\"source\" is no position")?);
     }
-    let input = if field("input").is_some() { text("input")? } else { String::new() };
-    Ok(Entry { output: text("output")?, input, batch })
+    let name = |key: &str| {
+        text(key).and_then(|t| if t.len() > NAME_MAX { Err(format!("\"{key}\" is no name")) } else { Ok(t) })
+    };
+    let input = if field("input").is_some() { name("input")? } else { String::new() };
+    Ok(Entry { output: name("output")?, input, batch })
 }
 
 fn position(cells: Cells<'_>) -> Option<Position> {

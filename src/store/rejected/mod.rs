@@ -2,6 +2,10 @@
 
 mod file;
 mod line;
+mod reader;
+mod replay;
 
 pub use file::RejectedFile;
-pub use line::{Damaged, Entry, Note, Reader, write_line};
+pub use line::{Entry, Note, read_line, write_line};
+pub use reader::{Line, Reader};
+pub use replay::{Done, Replaying, Survey, survey};
