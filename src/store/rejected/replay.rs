@@ -117,10 +117,9 @@ impl Replaying {
             })?;
         }
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::AGAIN | Errno::ACCESS) => return Err(other("another process sends it just now")),
-            // A file system without locks is no reason to give up.
-            _ => {}
+        // A file system without locks is no reason to give up.
+        if let Err(Errno::AGAIN | Errno::ACCESS) = fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            return Err(other("another process sends it just now"));
         }
         // Whoever appends to the file under its former name holds this lock meanwhile: wait for the last of them.
         if flock(&file, FlockOperation::LockExclusive).is_ok() {
