@@ -3,7 +3,7 @@
 //! Layers; a module names only those to its left (`tests/it/tidy.rs` checks it):
 //!
 //! ```text
-//! util, time → fmt → event, conf → rt → net → parse → plugin → input, filter, output → engine → cli
+//! util, time → fmt → event, conf → rt → net → parse → plugin → input, filter, output → store → engine → cli
 //! ```
 //!
 //! `rt` alone knows the executor, `net` alone knows sockets and TLS, `fmt` alone knows byte formats.

@@ -68,6 +68,12 @@ impl Key {
         (self.0 & LOCAL != 0 && self != Self::NONE).then_some(self.0 & !LOCAL)
     }
 
+    /// A number of its own, small for interned keys: for tables about keys.
+    #[inline]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
     /// Whether the name stands in one batch only, so that nothing may be remembered about this key beyond that batch.
     pub fn is_local(self) -> bool {
         self.local_at().is_some()

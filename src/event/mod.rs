@@ -14,6 +14,7 @@ pub mod key;
 pub mod literal;
 // `Batch` again: where records come from.
 mod position;
+pub mod raw;
 pub mod source;
 pub mod tag;
 pub mod template;
@@ -27,6 +28,7 @@ pub use cell::{Cell, Kind};
 pub use draft::Draft;
 pub use key::Key;
 pub use literal::Literal;
+pub use raw::Raw;
 pub use source::{Position, Source};
 pub use tag::Tag;
 pub use template::Template;

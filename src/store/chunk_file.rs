@@ -1,0 +1,283 @@
+//! A chunk file as a whole: what is in it, and what it says of itself.
+
+use super::Damage;
+pub use super::files::Files;
+use super::frame::{Frame, Frames, HEADER, Head, Header, State};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// The largest chunk file that is read, in bytes.
+pub const SIZE_MAX: u64 = 1 << 30;
+
+/// What a chunk file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// What it says of itself.
+    pub head: Head,
+    /// Where the payloads of records stand, for [`super::pack::read`].
+    pub records: Vec<Range<usize>>,
+    /// How many records those are.
+    pub count: usize,
+    /// The outputs that have taken the whole chunk.
+    pub done: Vec<String>,
+    /// The outputs for which only these records are left; empty when the file is damaged, since the indices may mean
+    /// other records then.
+    pub left: Vec<(String, Vec<u32>)>,
+    /// How the file ends.
+    pub state: State,
+}
+
+/// Reads a chunk file. What can be read of a damaged one is there.
+///
+/// # Errors
+/// When not even its head can be read.
+pub fn parse(bytes: &[u8]) -> Result<Contents, Damage> {
+    let mut frames = Frames::new(bytes);
+    let Some(Frame::Head(head)) = frames.next() else { return Err(headless(bytes)) };
+    let (mut records, mut count, mut done, mut left) = (Vec::new(), 0, Vec::new(), Vec::new());
+    for frame in frames.by_ref() {
+        match frame {
+            Frame::Records { count: n, payload } => {
+                records.push(payload);
+                count += n as usize;
+            }
+            Frame::Done(output) => add_done(&mut done, output),
+            Frame::Left(output, only) => {
+                left.retain(|(o, _)| *o != output);
+                left.push((output, only));
+            }
+            // A file has one; the first counts.
+            Frame::Head(_) => {}
+        }
+    }
+    let state = frames.state();
+    if matches!(state, State::Damaged { .. }) {
+        left.clear();
+    }
+    left.retain(|(output, _)| !done.contains(output));
+    Ok(Contents { head, records, count, done, left, state })
+}
+
+fn add_done(done: &mut Vec<String>, output: String) {
+    if !done.contains(&output) {
+        done.push(output);
+    }
+}
+
+/// Why the head cannot be read.
+fn headless(bytes: &[u8]) -> Damage {
+    let first = Header::read(bytes).filter(|h| h.kind == b'H');
+    let head = first.map(|h| (h, bytes.get(HEADER..HEADER + h.len as usize)));
+    match head {
+        Some((h, Some(payload))) if h.fits(payload) => {
+            h.frame(payload, HEADER).err().unwrap_or(Damage { at: HEADER, why: "a damaged head" })
+        }
+        Some((_, Some(_))) => Damage { at: HEADER, why: "a damaged head" },
+        Some((_, None)) => Damage { at: bytes.len(), why: "the file ends within its head" },
+        None if bytes.is_empty() => Damage { at: 0, why: "an empty file" },
+        None => Damage { at: 0, why: "not a chunk file" },
+    }
+}
+
+/// The head of a file, the outputs that are done, and the size of the file in bytes.
+pub type Summary = (Head, Vec<String>, u64);
+
+/// Reads what a chunk file says of itself, and little else: its head, the outputs that are done, and its size in bytes.
+/// Records are passed over, neither read nor checked; behind the first damaged frame nothing is looked for.
+///
+/// # Errors
+/// The outer one when the file cannot be read, the inner one when it has no head.
+pub fn read_head(path: &Path) -> io::Result<Result<Summary, Damage>> {
+    let mut file = Window { file: File::open(path)?, start: 0, bytes: vec![0; WINDOW], used: 0 };
+    file.fill(0)?;
+    let size = if file.used < WINDOW { file.used as u64 } else { file.file.metadata()?.len() };
+    let first = file.frame(0)?;
+    let Some((head, mut at)) = first.and_then(|(h, payload)| match h.frame(payload, HEADER) {
+        Ok(Frame::Head(head)) if h.fits(payload) => Some((head, (HEADER + payload.len()) as u64)),
+        _ => None,
+    }) else {
+        file.fill(0)?;
+        return Ok(Err(headless(file.bytes.get(..file.used).unwrap_or_default())));
+    };
+    let mut done = Vec::new();
+    while at < size {
+        let Some(header) = file.header(at)? else { break };
+        if header.kind == b'D'
+            && let Some((_, payload)) = file.frame(at)?.filter(|(_, payload)| header.fits(payload))
+            && let Ok(Frame::Done(output)) = header.frame(payload, HEADER)
+        {
+            add_done(&mut done, output);
+        }
+        at += HEADER as u64 + u64::from(header.len);
+    }
+    Ok(Ok((head, done, size)))
+}
+
+/// Bytes of a file that are read at once. Heads and most small files fit.
+const WINDOW: usize = 4096;
+
+/// A file, seen through a window.
+struct Window {
+    file: File,
+    start: u64,
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Window {
+    fn fill(&mut self, at: u64) -> io::Result<()> {
+        (self.start, self.used) = (at, 0);
+        loop {
+            match self.file.read_at(&mut self.bytes, at) {
+                Ok(n) => self.used = n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            }
+            return Ok(());
+        }
+    }
+
+    /// `n` bytes at `at`; `None` when they are not there.
+    fn get(&mut self, at: u64, n: usize) -> io::Result<Option<&[u8]>> {
+        let within = |w: &Self| usize::try_from(at.checked_sub(w.start)?).ok().filter(|i| i + n <= w.used);
+        if within(self).is_none() {
+            if n > self.bytes.len() {
+                self.bytes.resize(n, 0);
+            }
+            self.fill(at)?;
+        }
+        Ok(within(self).and_then(|i| self.bytes.get(i..i + n)))
+    }
+
+    fn header(&mut self, at: u64) -> io::Result<Option<Header>> {
+        Ok(self.get(at, HEADER)?.and_then(Header::read))
+    }
+
+    /// The header and the payload of the frame at `at`; names are short, so that nothing long is read.
+    fn frame(&mut self, at: u64) -> io::Result<Option<(Header, &[u8])>> {
+        let Some(header) = self.header(at)?.filter(|h| h.len < 1 << 20) else { return Ok(None) };
+        Ok(self.get(at + HEADER as u64, header.len as usize)?.map(|payload| (header, payload)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Batch, Key, Tag};
+    use crate::store::{frame, pack};
+    use crate::time::Time;
+    use proptest::prelude::*;
+    use std::fs;
+
+    fn head() -> Head {
+        Head { tag: Tag::new("a.b"), input: "tail.0".to_owned(), created: 7, version: frame::VERSION }
+    }
+
+    fn records(n: usize, text: usize, out: &mut Vec<u8>) {
+        let mut b = Batch::new(Tag::new("a.b"));
+        for i in 0..n {
+            let mark = b.begin();
+            b.push_text(Key::of("log"), "x".repeat(text).as_bytes());
+            b.finish(mark, Time(i as i64));
+        }
+        frame::write_records(&b, 0..n, out);
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut out = Vec::new();
+        frame::write_head(&head(), &mut out);
+        records(2, 10, &mut out);
+        frame::write_left("es.0", &[1, 2], &mut out);
+        records(3, 5, &mut out);
+        frame::write_done("stdout.1", &mut out);
+        frame::write_left("es.0", &[4], &mut out);
+        frame::write_left("stdout.1", &[0], &mut out);
+        out
+    }
+
+    #[test]
+    fn what_a_file_holds() {
+        let bytes = sample();
+        let c = parse(&bytes).unwrap();
+        assert_eq!((c.head, c.count, c.state), (head(), 5, State::Clean));
+        assert_eq!((c.done, c.left), (vec!["stdout.1".to_owned()], vec![("es.0".to_owned(), vec![4])]));
+        let mut b = Batch::new(Tag::new("t"));
+        let counts: Vec<_> = c.records.into_iter().map(|r| pack::read(&bytes[r], &mut b)).collect();
+        assert_eq!(counts, [Ok(2), Ok(3)]);
+    }
+
+    #[test]
+    fn damage_leaves_what_can_be_read() {
+        let mut bytes = sample();
+        let first = parse(&bytes).unwrap().records[0].clone();
+        bytes[first.start + 3] ^= 1;
+        let c = parse(&bytes).unwrap();
+        assert_eq!((c.count, c.records.len(), c.done.len(), c.left.len()), (3, 1, 1, 0));
+        assert_eq!(c.state, State::Damaged { at: first.start - HEADER, lost_bytes: first.len() + HEADER });
+    }
+
+    #[test]
+    fn without_a_head() {
+        let bytes = sample();
+        let why = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
+        assert_eq!(why(b""), "an empty file at byte 0");
+        assert_eq!(why(b"{}\n"), "not a chunk file at byte 0");
+        assert_eq!(why(&bytes[..30]), "the file ends within its head at byte 30");
+        let mut hurt = bytes.clone();
+        hurt[HEADER + 12] ^= 1;
+        assert_eq!(why(&hurt), "a damaged head at byte 20");
+        let mut newer = Vec::new();
+        frame::write_head(&Head { version: 9, ..head() }, &mut newer);
+        assert_eq!(why(&newer), "a format of another version at byte 20");
+    }
+
+    fn temp(name: &str, bytes: &[u8]) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("chunk-file-{}-{name}", std::process::id()));
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_head_is_read_alone() {
+        let path = temp("small", &sample());
+        let expected = (head(), vec!["stdout.1".to_owned()], sample().len() as u64);
+        assert_eq!(read_head(&path).unwrap(), Ok(expected));
+        let mut large = Vec::new();
+        frame::write_head(&head(), &mut large);
+        for n in [1, 3000, 5000, 1, 20_000] {
+            records(1, n, &mut large);
+            frame::write_done(&format!("o.{n}"), &mut large);
+        }
+        fs::write(&path, &large).unwrap();
+        let done = ["o.1", "o.3000", "o.5000", "o.20000"].map(str::to_owned).to_vec();
+        assert_eq!(read_head(&path).unwrap(), Ok((head(), done.clone(), large.len() as u64)));
+        for (cut, expected) in [(large.len() - 1, 3), (large.len() - 10_000, 3), (4000, 2)] {
+            fs::write(&path, &large[..cut]).unwrap();
+            assert_eq!(read_head(&path).unwrap(), Ok((head(), done[..expected].to_vec(), cut as u64)), "{cut}");
+        }
+        for bytes in [b"".as_slice(), b"nothing", &large[..30]] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(read_head(&path).unwrap(), parse(bytes).map(|_| unreachable!()));
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read_head(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    proptest! {
+        #[test]
+        fn changed_bytes_do_no_harm(at: prop::sample::Index, to: u8, cut: prop::sample::Index) {
+            let mut bytes = sample();
+            let at = at.index(bytes.len());
+            bytes[at] = to;
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            if let Ok(c) = parse(&bytes) {
+                let mut b = Batch::new(Tag::new("t"));
+                let n: usize = c.records.into_iter().map(|r| pack::read(&bytes[r], &mut b).unwrap()).sum();
+                prop_assert_eq!(n, c.count);
+            }
+        }
+    }
+}
