@@ -1,13 +1,14 @@
 # Thin: each target calls cargo or one script.
 #   make run      build the program, then run it on the shipped sample until Ctrl-C
 #   make test     all tests
+#   make faults   kills, rotations, broken destinations at full scale: some 15 minutes; FAULTS=rename,kill runs a part
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
 
 SIZE ?= 512
 REPEATS ?= 3
 PROFILE ?= release
 
-.PHONY: run test bench docs bless fuzz clean
+.PHONY: run test faults bench docs bless fuzz clean
 
 run:
 	scripts/setup.sh build
@@ -18,6 +19,13 @@ run:
 test:
 	scripts/setup.sh test
 	cargo test
+
+# Writes docs/faults.md.
+faults:
+	scripts/setup.sh test
+	cargo build --release
+	COLLECTOR_BIN="$(CURDIR)/$${CARGO_TARGET_DIR:-target}/release/collector" \
+	    cargo test --test it -- --ignored --exact --nocapture faults::at_full_scale
 
 bench:
 	scripts/setup.sh bench

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian or Ubuntu machine with a Rust toolchain still lacks.
 #   scripts/setup.sh build    a C compiler (for SQLite and the TLS library)
-#   scripts/setup.sh test     also a JDK and Maven, for the tests against a real search engine
+#   scripts/setup.sh test     also a JDK and Maven, for the tests against a real search engine, and faketime for those
+#                             whose clock jumps
 #   scripts/setup.sh bench    also Python 3, which runs the program and measures it
 set -euo pipefail
 
@@ -18,6 +19,7 @@ case "${1:-build}" in
     test)
         command -v java >/dev/null || optional+=(default-jdk-headless)
         command -v mvn >/dev/null || optional+=(maven)
+        command -v faketime >/dev/null || optional+=(faketime)
         ;;
     bench) command -v python3 >/dev/null || packages+=(python3) ;;
     *) echo "setup: build, test or bench?" >&2; exit 2 ;;

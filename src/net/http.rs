@@ -37,13 +37,15 @@ impl HttpClient {
     /// A client that keeps up to `pool` connections, as `net.*` allows.
     pub fn new(net: &NetOut, pool: usize, tls: Option<ClientTls>) -> Self {
         let (pool, idle) = if net.keepalive { (pool, net.keepalive_idle_timeout) } else { (0, Duration::ZERO) };
+        let answer = if net.io_timeout.is_zero() { PATIENCE } else { net.io_timeout };
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("collector/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(net.connect_timeout))
+            // A slow line may take long for a body; a server that has it all is held to the time that was asked for.
             .timeout_send_body(Some(PATIENCE))
-            .timeout_recv_response(Some(PATIENCE))
+            .timeout_recv_response(Some(answer))
             .timeout_recv_body(Some(PATIENCE))
             // Answers are short, bodies are long.
             .input_buffer_size(16 * 1024)
@@ -208,6 +210,17 @@ mod tests {
         let net = NetOut::load(&section, &mut diags).unwrap();
         let tls = ClientTls::new(&TlsClient::load(&section, &mut diags).unwrap()).unwrap();
         HttpClient::new(&net, 1, tls).post(&format!("https://{host}:{port}/_bulk"), &[], b"{\"a\":1}\n", 100)
+    }
+
+    #[test]
+    fn a_silent_server_is_given_up() {
+        // Connections wait in the backlog: nobody ever answers.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut net = NetOut::load(&Section::of("OUTPUT", &[]), &mut Diags::new()).unwrap();
+        net.io_timeout = Duration::from_millis(50);
+        let url = format!("http://{}/_bulk", listener.local_addr().unwrap());
+        let why = HttpClient::new(&net, 1, None).post(&url, &[], b"{}\n", 100).unwrap_err();
+        assert!(why.contains("timed out"), "{why}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod cli;
 mod config;
 #[cfg(feature = "es")]
 mod es;
+#[cfg(all(feature = "es", feature = "sqlite"))]
+mod faults;
 mod fuzz;
 mod golden;
 #[cfg_attr(not(feature = "es"), allow(dead_code, unused_imports))]

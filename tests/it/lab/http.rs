@@ -21,6 +21,46 @@ pub struct Request {
 }
 
 impl Request {
+    /// Reads a request; `None` when the peer left.
+    pub fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let mut words = line.split_whitespace();
+        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let mut headers = Vec::new();
+        loop {
+            line.clear();
+            if reader.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        let mut request = Self { method, path, headers, body: Vec::new(), connection: 0 };
+        if request.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
+            loop {
+                line.clear();
+                reader.read_line(&mut line).ok()?;
+                let size = usize::from_str_radix(line.trim(), 16).ok()?;
+                let from = request.body.len();
+                request.body.resize(from + size, 0);
+                reader.read_exact(&mut request.body[from..]).ok()?;
+                line.clear();
+                reader.read_line(&mut line).ok()?;
+                if size == 0 {
+                    break;
+                }
+            }
+        } else {
+            let size = request.header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+            request.body.resize(size, 0);
+            reader.read_exact(&mut request.body).ok()?;
+        }
+        Some(request)
+    }
+
     /// A header's value; the name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
@@ -91,7 +131,7 @@ impl HttpSink {
         let peer = Peer::new(move |stream| {
             let number = connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             let mut reader = BufReader::new(stream.try_clone().unwrap());
-            while let Some(mut request) = read(&mut reader) {
+            while let Some(mut request) = Request::read(&mut reader) {
                 request.connection = number;
                 let before = {
                     let mut all = keep.lock().unwrap();
@@ -130,45 +170,6 @@ impl HttpSink {
     pub fn documents(&self) -> Vec<String> {
         self.requests().iter().flat_map(Request::documents).collect()
     }
-}
-
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
-    let mut line = String::new();
-    if reader.read_line(&mut line).ok()? == 0 {
-        return None;
-    }
-    let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = Vec::new();
-    loop {
-        line.clear();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        headers.push((name.to_owned(), value.trim().to_owned()));
-    }
-    let mut request = Request { method, path, headers, body: Vec::new(), connection: 0 };
-    if request.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
-        loop {
-            line.clear();
-            reader.read_line(&mut line).ok()?;
-            let size = usize::from_str_radix(line.trim(), 16).ok()?;
-            let from = request.body.len();
-            request.body.resize(from + size, 0);
-            reader.read_exact(&mut request.body[from..]).ok()?;
-            line.clear();
-            reader.read_line(&mut line).ok()?;
-            if size == 0 {
-                break;
-            }
-        }
-    } else {
-        let size = request.header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
-        request.body.resize(size, 0);
-        reader.read_exact(&mut request.body).ok()?;
-    }
-    Some(request)
 }
 
 fn write(mut stream: &TcpStream, answer: &Answer) -> std::io::Result<()> {

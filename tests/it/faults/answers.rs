@@ -1,0 +1,120 @@
+//! Destinations that are away, answer late, wrongly, half or never.
+
+use super::limits::{idle, memory_bar};
+use super::sink::{Cut, Reply};
+use super::trial::{Again, Conf, Trial};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+/// Refused connections for a while; the writer does not care.
+pub fn sink_down(t: &mut Trial) {
+    let (lines, away) = (t.size(200_000, 20_000), Duration::from_secs(t.size(60, 2)));
+    let mut sink = t.sink();
+    let mut writer = t.writer();
+    let run = t.start(&Conf::es(sink.port()).input("DB t.db").service("scheduler.cap 5"));
+    for part in 0..10 {
+        writer.lines(lines / 10);
+        if part == 4 {
+            t.settle(writer.written());
+            sink.down();
+            let down = Instant::now();
+            // Written to all the time.
+            for _ in 0..lines / 10 / 100 {
+                writer.lines(100);
+                std::thread::sleep(away / (lines / 10 / 100) as u32);
+            }
+            std::thread::sleep(away.saturating_sub(down.elapsed()));
+            sink.up();
+        }
+    }
+    t.settle(writer.written());
+    t.end(run, Signal::TERM);
+    t.check(writer.written(), Again::Never);
+}
+
+/// Writes in steps, so that there are many requests; then waits for all.
+fn pour(t: &mut Trial, conf: &Conf, steps: usize, lines: usize) -> u32 {
+    let mut writer = t.writer();
+    let run = t.start(conf);
+    for _ in 0..steps {
+        writer.lines(lines);
+        std::thread::sleep(Duration::from_millis(15));
+    }
+    t.settle(writer.written());
+    t.end(run, Signal::TERM);
+    writer.written()
+}
+
+/// Statuses that say: not now. Nothing is stored then, so nothing may come twice.
+pub fn statuses(t: &mut Trial) {
+    let sink = t.sink();
+    let dice = t.dice.clone();
+    sink.behave(move |ask| match dice.at(ask.before) % 16 {
+        0 => Reply::Status(429),
+        1 => Reply::Status(500),
+        2 => Reply::Status(503),
+        3 => Reply::Status(408),
+        _ => Reply::Store,
+    });
+    let conf = Conf::es(sink.port()).service("Flush 0.01").service("scheduler.cap 1").input("DB t.db");
+    let written = pour(t, &conf, t.size(1_000, 60), t.size(200, 50));
+    t.note(format!("{} requests", sink.requests()));
+    t.check(written, Again::Never);
+}
+
+/// Answers that do not tell what became of the documents: ids must.
+pub fn broken_answers(t: &mut Trial) {
+    let sink = t.sink();
+    let dice = t.dice.clone();
+    sink.behave(move |ask| {
+        let roll = dice.at(ask.before);
+        let stored = roll & 1 == 0;
+        match (roll >> 8) % 40 {
+            0 | 1 => Reply::Broken { stored, cut: Cut::Reset },
+            2 | 3 => Reply::Broken { stored, cut: Cut::Half },
+            4 => Reply::Broken { stored, cut: Cut::Silence },
+            _ => Reply::Store,
+        }
+    });
+    let conf = Conf::es(sink.port()).service("Flush 0.01").service("scheduler.cap 1").input("DB t.db");
+    let conf = conf.output("Generate_ID On").output("net.io_timeout 1s");
+    let written = pour(t, &conf, t.size(1_000, 60), t.size(200, 50));
+    t.note(format!("{} requests", sink.requests()));
+    t.check(written, Again::Keyed);
+}
+
+/// Of an answer only what is judged is kept.
+pub fn huge_answers(t: &mut Trial) {
+    let sink = t.sink();
+    sink.behave(|ask| if ask.before % 4 == 3 { Reply::Huge } else { Reply::Store });
+    let conf = Conf::es(sink.port()).input("Mem_Buf_Limit 1M").input("DB t.db");
+    let mut writer = t.writer();
+    let run = t.start(&conf);
+    let rest = idle(t, &run);
+    for _ in 0..t.size(40, 6) {
+        writer.lines(1_000);
+        t.settle(writer.written());
+    }
+    memory_bar(t, &run, rest);
+    t.end(run, Signal::TERM);
+    t.check(writer.written(), Again::Never);
+}
+
+/// Only what was not taken comes again.
+pub fn partial_bulks(t: &mut Trial) {
+    let sink = t.sink();
+    let dice = t.dice.clone();
+    sink.behave(move |ask| {
+        let mut dice = dice.clone();
+        dice.0 = dice.at(ask.before);
+        Reply::Items(Box::new(move |place| match dice.at(place) % 10 {
+            0 => 429,
+            1 => 503,
+            _ => 201,
+        }))
+    });
+    let conf = Conf::es(sink.port()).service("scheduler.cap 1").input("DB t.db");
+    let written = pour(t, &conf, t.size(100, 10), t.size(200, 100));
+    t.note(format!("{} requests", sink.requests()));
+    t.check(written, Again::Never);
+}

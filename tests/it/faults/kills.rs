@@ -1,0 +1,168 @@
+//! kill -9 at random instants, and databases that do not come back as they were.
+
+use super::check::{LINE, SAME};
+use super::trial::{Again, Conf, Trial};
+use super::writer::Writer;
+use rusqlite::Connection;
+use rustix::process::Signal;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A writer that writes and renames on a thread of its own until it is told to stop.
+struct Busy {
+    writer: Arc<Mutex<Writer>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Busy {
+    /// Ten lines about every 5 ms; a new file after each `per_file`.
+    fn new(writer: Writer, per_file: u32) -> Self {
+        let (writer, stop) = (Arc::new(Mutex::new(writer)), Arc::new(AtomicBool::new(false)));
+        let (shared, end) = (writer.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            let mut in_file = 0;
+            while !end.load(Ordering::Relaxed) {
+                {
+                    let mut writer = shared.lock().unwrap();
+                    let cut = writer.written() as usize;
+                    writer.lines(9);
+                    writer.torn_line(cut);
+                    in_file += 10;
+                    if in_file >= per_file {
+                        writer.rename();
+                        in_file = 0;
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self { writer, stop, thread: Some(thread) }
+    }
+
+    /// The inode and the first number of every file so far.
+    fn files(&self) -> Vec<(u64, u32)> {
+        self.writer.lock().unwrap().files().collect()
+    }
+
+    /// Stops it; how many lines it has written.
+    fn stop(&mut self) -> u32 {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+        self.writer.lock().unwrap().written()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// With memory storage what was not delivered is read again.
+pub fn kills_with_memory_storage(t: &mut Trial) {
+    let sink = t.sink();
+    let conf = Conf::es(sink.port()).input("DB t.db").output("Generate_ID On").service("Flush 0.02");
+    kills(t, &conf, t.size(500, 25));
+}
+
+fn kills(t: &mut Trial, conf: &Conf, kills: usize) {
+    let mut busy = Busy::new(t.writer(), 2_000);
+    let mut most = 0;
+    for _ in 0..kills {
+        let before = t.tally.count();
+        let run = t.start(conf);
+        std::thread::sleep(t.dice.time(Duration::from_millis(3), Duration::from_millis(1_000)));
+        t.end(run, Signal::KILL);
+        // What is on the wire still arrives.
+        std::thread::sleep(Duration::from_millis(5));
+        most = most.max(t.tally.count().again - before.again);
+        settle_positions(t, &busy.files());
+    }
+    let written = busy.stop();
+    let run = t.start(conf);
+    t.settle(written);
+    t.end(run, Signal::TERM);
+    t.note(format!("{:.0} lines came again per kill, {most} at most", t.tally.count().again as f64 / kills as f64));
+    t.check(written, Again::Keyed);
+}
+
+/// What the database says is delivered must not come again. It is read from a copy: opening it may change it.
+fn settle_positions(t: &Trial, files: &[(u64, u32)]) {
+    for name in ["t.db", "t.db-wal"] {
+        let _ = fs::copy(t.lab.path(name), t.lab.path(&format!("copy-{name}").replace("copy-t.db", "copy.db")));
+    }
+    let Ok(db) = Connection::open(t.lab.path("copy.db")) else { return };
+    let Ok(mut rows) = db.prepare("SELECT inode, offset FROM in_tail_files") else { return };
+    let found = rows.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    for (inode, offset) in found.into_iter().flatten().flatten() {
+        // All files are kept: an inode belongs to one of them.
+        let Some(generation) = files.iter().position(|(known, _)| *known == inode as u64) else { continue };
+        t.tally.settle(generation as u32, files[generation].1 + (offset as usize / LINE) as u32);
+    }
+}
+
+/// Lines that are the same to the last byte are still different documents, and each is one.
+pub fn equal_lines(t: &mut Trial) {
+    let sink = t.sink();
+    let conf = Conf::es(sink.port()).input("DB t.db").output("Generate_ID On").service("Flush 0.02");
+    let (lines, rounds) = (t.size(1_000, 200), t.size(50, 5));
+    let part = [SAME, b"\n"].concat().repeat(lines);
+    for _ in 0..rounds {
+        t.lab.append("a.log", &part);
+        let run = t.start(&conf);
+        std::thread::sleep(t.dice.time(Duration::from_millis(3), Duration::from_millis(200)));
+        t.end(run, Signal::KILL);
+    }
+    let run = t.start(&conf);
+    let all = lines * rounds;
+    t.until(Duration::from_secs(20), || t.tally.ids() >= all);
+    t.settle(0);
+    t.end(run, Signal::TERM);
+    t.check(0, Again::Keyed);
+    (t.row.written, t.row.delivered) = (all, t.tally.ids());
+    t.bar(t.tally.ids() == all, format!("{} documents for {all} equal lines", t.tally.ids()));
+}
+
+/// A database that is gone or broken costs repetition, never lines, and never the start.
+pub fn database_damaged(t: &mut Trial) {
+    let sink = t.sink();
+    let conf = Conf::es(sink.port()).input("DB t.db").output("Generate_ID On").service("Flush 0.02");
+    let mut writer = t.writer();
+    let mut refused = 0;
+    for round in 0..t.size(50, 10) {
+        let run = t.start(&conf);
+        writer.lines(200);
+        let written = writer.written();
+        let came = t.until(Duration::from_secs(20), || t.tally.count().lines == written as usize);
+        t.bar(came, format!("round {round}: {} of {written} lines arrived", t.tally.count().lines));
+        let done = t.end(run, Signal::TERM);
+        if !came {
+            t.bar(false, format!("round {round}: {}", done.stderr.lines().next_back().unwrap_or_default()));
+            break;
+        }
+        refused += usize::from(done.stderr.contains("t.db"));
+        let path = t.lab.path("t.db");
+        let mut bytes = fs::read(&path).unwrap_or_default();
+        match round % 4 {
+            0 => _ = fs::remove_file(&path),
+            1 => fs::write(&path, &bytes[..t.dice.below(bytes.len().max(1))]).unwrap(),
+            2 => {
+                for _ in 0..20 {
+                    let at = t.dice.below(bytes.len().max(1));
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte ^= 1 << t.dice.below(8);
+                    }
+                }
+                fs::write(&path, bytes).unwrap();
+            }
+            _ => fs::write(&path, "this is no database").unwrap(),
+        }
+    }
+    t.note(format!("The log named the database {refused} times"));
+    t.check(writer.written(), Again::Keyed);
+}
