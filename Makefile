@@ -24,7 +24,7 @@ test:
 faults:
 	scripts/setup.sh test
 	cargo build --release
-	COLLECTOR_BIN="$(CURDIR)/$${CARGO_TARGET_DIR:-target}/release/collector" \
+	COLLECTOR_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}/release/collector")" \
 	    cargo test --test it -- --ignored --exact --nocapture faults::at_full_scale
 
 bench:
