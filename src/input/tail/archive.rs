@@ -52,6 +52,8 @@ struct Archive {
     due: Instant,
     /// Where in the text the next line begins.
     stand: Stand,
+    /// The fingerprint of the text.
+    print: u64,
     /// Lines with bytes that are no text were met with, and that was said.
     replaced: bool,
     /// The encoding is known.
@@ -130,6 +132,7 @@ impl State {
             awaited,
             due: if self.started.get() { Instant::now() + SETTLED } else { Instant::now() },
             stand,
+            print: 0,
             replaced: false,
             begun: false,
             reading: None,
@@ -189,6 +192,7 @@ impl State {
             && let Some((charset, mark)) = self.head_of(&reading.text, last)
         {
             archive.begun = true;
+            archive.print = super::print::of(&reading.text, reader.lines.max).0;
             archive.stand.charset = charset;
             archive.stand.offset = mark as u64;
             from = mark;
@@ -197,7 +201,7 @@ impl State {
         let mut made = super::lines::Yield::default();
         if archive.begun {
             let bytes = reading.text.get(from..).unwrap_or_default();
-            let source = Source { dev: archive.id.dev, ino: archive.id.ino, print: 0, base: before };
+            let source = Source { dev: archive.id.dev, ino: archive.id.ino, print: archive.print, base: before };
             let text = Text { bytes, all, last, path: path.as_os_str().as_bytes(), now, source };
             made = reader.lines.take_encoded(&mut batch, &text, &mut archive.stand);
         }

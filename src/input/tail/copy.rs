@@ -1,15 +1,15 @@
 //! Copy-and-cut rotation: what was written between the last look and the cut stands in the copy, and is read from there.
 
-use super::discover::is_compressed;
+use super::discover::{Opened, is_compressed};
 use super::file::{FileId, open, size_of};
-use super::read::Cut;
+use super::last::Likeness;
+use super::read::{Before, Cut};
 use super::state::State;
 use rustix::fs::FileType;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Instant;
 
 /// Fewer known bytes than this do not make sure that a file is the copy.
 const ENOUGH: usize = 16;
@@ -17,16 +17,18 @@ const ENOUGH: usize = 16;
 impl State {
     /// Looks for the copy of a file that was cut, and reads the rest of it.
     pub fn adopt_copy(&self, live: &Path, cut: &Cut) {
-        if cut.last.all().len() < ENOUGH {
+        if cut.last.reach() < ENOUGH {
             return;
         }
         let Some((at, id, fd)) = self.find_copy(live, cut) else { return };
+        let copy_of = self.files.borrow().named(live).and_then(|slot| Some(self.files.borrow().get(slot)?.id));
         let live: Rc<Path> = live.into();
         let Some(tag) = self.tags.tag(&live) else { return };
         let label = self.cx.label();
         log::info!("[{label}] '{}' is a copy of it: reading that from offset {}", at.display(), cut.offset);
         let ledger = self.ledger(id, &live, None, cut.offset);
-        self.follow(live, at.into(), tag, id, fd, cut.offset, ledger, Some(Instant::now()));
+        let (path, name, offset) = (live, at.into(), cut.offset);
+        self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of });
     }
 
     /// The newest file beside `live`, named like it, that holds what was read of it and more.
@@ -61,8 +63,8 @@ impl State {
 
 /// Whether what stood before the offset stands there in this file too.
 fn holds(fd: &OwnedFd, cut: &Cut) -> bool {
-    let known = cut.last.all();
-    let mut buffer = vec![0; known.len()];
-    let from = cut.offset.saturating_sub(known.len() as u64);
-    rustix::io::pread(fd, &mut buffer[..], from).is_ok_and(|n| n == known.len()) && buffer == known
+    let mut now = Before::room(&cut.last);
+    let room = now.all_mut();
+    let (known, from) = (room.len(), cut.offset.saturating_sub(room.len() as u64));
+    rustix::io::pread(fd, room, from).is_ok_and(|n| n == known) && cut.last.compare(now.all()) == Likeness::Same
 }

@@ -4,7 +4,7 @@ use super::archive::is_gzip;
 use super::charset::Charset;
 use super::file::{File, FileId, Place, size_of};
 use super::files::Slot;
-use super::last::{KEPT, Last};
+use super::last::{Last, REACH};
 use super::ledger::Ledger;
 use super::state::{Aside, Grave, Scan, State};
 use crate::event::Tag;
@@ -31,6 +31,29 @@ enum Begin {
     End,
     /// Where it was when it was let go.
     Again(u64, Option<Rc<Ledger>>),
+}
+
+/// A file to be followed.
+#[derive(Debug)]
+pub struct Opened {
+    /// The path as it was matched.
+    pub path: Rc<Path>,
+    /// The name it has now.
+    pub name: Rc<Path>,
+    /// The tag of its records.
+    pub tag: Tag,
+    /// Device and inode.
+    pub id: FileId,
+    /// The open file.
+    pub fd: OwnedFd,
+    /// Where reading begins.
+    pub offset: u64,
+    /// Its ledger; `None` without a database.
+    pub ledger: Option<Rc<Ledger>>,
+    /// No pattern leads to it any more.
+    pub away: bool,
+    /// The file that it is a copy of.
+    pub copy_of: Option<FileId>,
 }
 
 impl State {
@@ -168,27 +191,18 @@ impl State {
                 (self.ledger(id, &path, row.map(|r| r.id), offset), offset)
             }
         };
-        self.follow(path.clone(), path, tag, id, fd, offset, ledger, None);
+        let name = path.clone();
+        self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: false, copy_of: None });
     }
 
     /// Begins to follow an open file.
-    #[allow(clippy::too_many_arguments)]
-    pub fn follow(
-        &self,
-        path: Rc<Path>,
-        name: Rc<Path>,
-        tag: Tag,
-        id: FileId,
-        fd: OwnedFd,
-        offset: u64,
-        ledger: Option<Rc<Ledger>>,
-        away: Option<Instant>,
-    ) {
+    pub fn follow(&self, opened: Opened) -> Slot {
+        let Opened { path, name, tag, id, fd, offset, ledger, away, copy_of } = opened;
         let awaited = self.conf.exit_on_eof && !self.started.get();
         if let Some(ledger) = &ledger {
             // Writes the row of a new file, and the new name of a known one. A rotated file is remembered under the name
             // that it had: from there a restart finds it wherever it went.
-            ledger.rename(&path, away.is_some());
+            ledger.rename(&path, away);
         }
         log::debug!("[{}] following '{}' (inode {}) from offset {offset}", self.cx.label(), name.display(), id.ino);
         let file = File {
@@ -200,11 +214,13 @@ impl State {
             offset,
             place: Place::Start,
             last: last_before(&fd, offset),
+            print: None,
+            copy_of,
             fd: Some(fd),
             unfinished: 0,
             replaced: 0,
             grown: Instant::now(),
-            away,
+            away: away.then(Instant::now),
             queued: false,
             last_call: false,
             awaited,
@@ -222,6 +238,7 @@ impl State {
         }
         self.plan.notify();
         self.queue(slot);
+        slot
     }
 
     /// The tag of a file, which is not read without one.
@@ -288,7 +305,8 @@ impl State {
         );
         let live: Rc<Path> = live.into();
         let ledger = self.ledger(id, &live, None, 0);
-        self.follow(live, at.into(), tag, id, fd, 0, ledger, Some(Instant::now()));
+        let (path, name) = (live, at.into());
+        self.follow(Opened { path, name, tag, id, fd, offset: 0, ledger, away: true, copy_of: None });
     }
 
     /// Where reading a new file begins; `None` when it is not to be read.
@@ -370,17 +388,13 @@ pub fn is_compressed(path: &Path) -> bool {
 
 /// What stands before the offset at which reading begins.
 fn last_before(fd: &OwnedFd, offset: u64) -> Last {
-    let mut last = Last::default();
-    let mut buffer = [0; KEPT];
-    let from = offset.saturating_sub(KEPT as u64);
+    let mut buffer = [0; REACH];
+    let from = offset.saturating_sub(REACH as u64);
     let room = buffer.get_mut(..(offset - from) as usize).unwrap_or_default();
-    if !room.is_empty()
-        && let Ok(n) = rustix::io::pread(fd, &mut *room, from)
-        && n == room.len()
-    {
-        last.push(room);
+    match rustix::io::pread(fd, &mut *room, from) {
+        Ok(n) if n == room.len() => Last::of(room),
+        _ => Last::default(),
     }
-    last
 }
 
 /// The start of the last line when that is unfinished, else the end of the file: reading begins with a whole line.

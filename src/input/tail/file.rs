@@ -1,7 +1,8 @@
 //! One tailed file: its identity, how far it is read, and what is still to happen to it.
 
-use super::last::Last;
+use super::last::{Last, REACH};
 use super::ledger::Ledger;
+use super::print;
 use crate::event::{Source, Tag};
 use rustix::fs::{Mode, OFlags, Stat};
 use std::io;
@@ -62,6 +63,10 @@ pub struct File {
     pub place: Place,
     /// What stands before `offset`: when it does not any more, the file was written anew.
     pub last: Last,
+    /// The fingerprint, once it is settled.
+    pub print: Option<u64>,
+    /// The file that this one is a copy of: its lines are known as lines of that one.
+    pub copy_of: Option<FileId>,
     /// Bytes behind `offset` known to hold no line end.
     pub unfinished: u64,
     /// Lines so far with bytes that are no text in their encoding.
@@ -92,13 +97,45 @@ impl File {
     }
 
     /// What records read at the offset come from.
-    pub fn source(&self) -> Source {
-        Source { dev: self.id.dev, ino: self.id.ino, print: 0, base: self.offset }
+    pub fn source(&self, print: u64) -> Source {
+        let id = self.copy_of.unwrap_or(self.id);
+        Source { dev: id.dev, ino: id.ino, print, base: self.offset }
+    }
+
+    /// The fingerprint, of which `text` at the offset may be the beginning. Asked of the system once per file at most.
+    /// `longest` is how long a line may be, in bytes.
+    pub fn print_at(&mut self, text: &[u8], longest: usize) -> u64 {
+        if let Some(print) = self.print.filter(|_| self.offset > 0) {
+            return print;
+        }
+        let mut head = [0; print::MOST];
+        let (print, settled) = match &self.fd {
+            Some(fd) if self.offset > 0 => {
+                let n = rustix::io::pread(fd, &mut head, 0).unwrap_or(0);
+                print::of(head.get(..n).unwrap_or_default(), longest)
+            }
+            _ => print::of(text, longest),
+        };
+        self.print = settled.then_some(print);
+        print
+    }
+
+    /// Whether `before` and `text`, which were read around the offset, still stand there. A writer goes from the head to
+    /// the end: a file that was written anew while its text was read shows at the beginning of that.
+    pub fn still_holds(&self, before: &[u8], text: &[u8]) -> bool {
+        let Some(fd) = &self.fd else { return true };
+        let text = text.get(..text.len().min(REACH - before.len())).unwrap_or_default();
+        let mut now = [0; REACH];
+        let Some(now) = now.get_mut(..before.len() + text.len()) else { return true };
+        let at = self.offset.saturating_sub(before.len() as u64);
+        rustix::io::pread(fd, &mut *now, at).is_ok_and(|n| n == now.len())
+            && now.starts_with(before)
+            && now.ends_with(text)
     }
 
     /// Goes back to the head of the file.
     pub fn rewind(&mut self) {
-        (self.offset, self.unfinished, self.place) = (0, 0, Place::Start);
+        (self.offset, self.unfinished, self.place, self.print) = (0, 0, Place::Start, None);
         self.last.clear();
     }
 }

@@ -31,6 +31,9 @@ mod long;
 mod marker;
 mod open;
 mod patterns;
+#[cfg(test)]
+mod position_tests;
+mod print;
 mod read;
 mod resume;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]

@@ -2,13 +2,13 @@
 
 use super::charset::Charset;
 use super::file::{File, Place, size_of};
-use super::last::{KEPT, Last};
+use super::last::{Last, Likeness, REACH};
 use super::lines::{HOLE, Lines, Origin, Yield};
 use super::long::{Long, cut_at};
 use crate::event::{Batch, Span};
 use crate::time::Time;
 use rustix::fs::SeekFrom;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::DerefMut;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -60,8 +60,19 @@ pub struct Cut {
     pub last: Last,
 }
 
+/// What became of reading on.
+#[derive(Debug)]
+pub enum Advance {
+    /// Whole lines were taken, or none was there.
+    Took(Yield),
+    /// What stands before the offset is not what was read there.
+    Changed,
+    /// The file was written anew while it was read.
+    Torn,
+}
+
 /// Text read at the end of the arena.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Read {
     /// Where it begins in the arena.
     base: usize,
@@ -69,6 +80,34 @@ struct Read {
     got: usize,
     /// Nothing follows it, nor ever will.
     last: bool,
+    /// What stands before it.
+    before: Before,
+    /// The file's fingerprint.
+    print: u64,
+}
+
+/// The bytes before an offset, as far as they are known to the file.
+#[derive(Debug)]
+pub struct Before {
+    bytes: [u8; REACH],
+    len: usize,
+}
+
+impl Before {
+    /// Room for what `last` knows.
+    pub fn room(last: &Last) -> Self {
+        Self { bytes: [0; REACH], len: last.reach() }
+    }
+
+    /// The bytes.
+    pub fn all(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// The room for them.
+    pub fn all_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.len).unwrap_or_default()
+    }
 }
 
 impl Reader {
@@ -101,20 +140,21 @@ impl Reader {
                 None => self.advance(file, &mut batch, available, now),
                 Some(charset) => self.advance_encoded(file, &mut batch, available, now, charset),
             };
-            if !done.as_ref().is_ok_and(|made| made.is_some_and(|m| m.records > 0)) {
+            if !matches!(&done, Ok(Advance::Took(made)) if made.records > 0) {
                 batch.arena_mut().truncate(base);
             }
             match done? {
-                Some(made) => {
+                Advance::Took(made) => {
                     turn.made = made;
                     turn.bytes = file.offset - before;
                 }
                 // Programs that close a list at the end of their file write over that end: no new file.
-                None if was_edited(file) => {}
-                None => turn.cut = Some(cut(file)),
+                Advance::Changed if reads_alike(file) => {}
+                Advance::Torn if before > 0 && reads_alike(file) => {}
+                Advance::Changed | Advance::Torn => turn.cut = Some(cut(file)),
             }
         }
-        if available == 0 && !reads_the_same(file) && !was_edited(file) {
+        if available == 0 && !reads_alike(file) {
             // Cut, and grown to the very same length since.
             turn.cut = Some(cut(file));
         }
@@ -128,10 +168,9 @@ impl Reader {
         self.chunk.max(STEP).min(bound.max(1))
     }
 
-    /// Reads at most `available` bytes at the file's offset; takes whole lines and leaves the rest for later. `None` when
-    /// what stands before the offset is not what was read there.
-    fn advance(&mut self, f: &mut File, batch: &mut Batch, available: u64, now: Time) -> io::Result<Option<Yield>> {
-        let Some(fd) = f.fd.as_ref().map(AsFd::as_fd) else { return Ok(Some(Yield::default())) };
+    /// Reads at most `available` bytes at the file's offset; takes whole lines and leaves the rest for later.
+    fn advance(&mut self, f: &mut File, batch: &mut Batch, available: u64, now: Time) -> io::Result<Advance> {
+        let Some(fd) = f.fd.as_ref().map(AsFd::as_fd) else { return Ok(Advance::Took(Yield::default())) };
         let step = self.step(available);
         if f.unfinished >= PEEK && !f.last_call {
             let base = batch.arena().len();
@@ -141,25 +180,20 @@ impl Reader {
             batch.arena_mut().truncate(base);
             if !found && f.unfinished + got as u64 <= self.lines.max as u64 {
                 f.unfinished += got as u64;
-                return Ok(Some(Yield::default()));
+                return Ok(Advance::Took(Yield::default()));
             }
         }
         // As long as one line may be, with its line end.
         let longest = self.lines.max.saturating_add(2);
         let mut want = at_most(available, step);
-        let mut read = Read { base: batch.arena().len(), got: 0, last: false };
-        // A little before the offset is read again: a file that was cut and has grown beyond it shows there.
-        let known = f.last.compared();
+        let mut read = Read { base: batch.arena().len(), got: 0, last: false, before: Before::room(&f.last), print: 0 };
+        // What stands before the offset is read again: a file that was cut and has grown beyond it shows there.
+        let Some(n) = fill_both(fd, batch, want, f.offset, &mut read.before)? else { return Ok(Advance::Changed) };
+        if f.last.compare(read.before.all()) != Likeness::Same {
+            return Ok(Advance::Changed);
+        }
+        let mut n = n;
         let end = loop {
-            let behind = if read.got == 0 { known.len() } else { 0 };
-            let mut n = fill(fd, batch, want - read.got + behind, f.offset + read.got as u64 - behind as u64)?;
-            if behind > 0 {
-                if n >= behind && batch.arena().as_slice().get(read.base..read.base + behind) != Some(known) {
-                    return Ok(None);
-                }
-                read.base += behind;
-                n = n.saturating_sub(behind);
-            }
             let fresh = batch.arena().as_slice().get(read.base + read.got..).unwrap_or_default();
             let last = memchr::memrchr(b'\n', fresh).map(|at| read.got + at + 1);
             read.got += n;
@@ -172,20 +206,26 @@ impl Reader {
                 break None;
             }
             want = at_most(available, want.saturating_mul(2).min(longest).max(read.got + 1));
+            n = fill(fd, batch, want - read.got, f.offset + read.got as u64)?;
         };
+        let text = batch.arena().as_slice().get(read.base..).unwrap_or_default();
+        read.print = f.print_at(text, self.lines.max);
+        if !f.still_holds(read.before.all(), text) {
+            return Ok(Advance::Torn);
+        }
         read.last = f.last_call && read.got as u64 >= available;
-        Ok(Some(match end {
-            Some(end) => self.whole_lines(f, batch, read, end, now),
-            None => self.no_line_end(f, batch, read, available, now),
+        Ok(Advance::Took(match end {
+            Some(end) => self.whole_lines(f, batch, &read, end, now),
+            None => self.no_line_end(f, batch, &read, available, now),
         }))
     }
 
     /// The text holds line ends, the last one before `end`.
-    fn whole_lines(&mut self, f: &mut File, batch: &mut Batch, read: Read, end: usize, now: Time) -> Yield {
-        let Read { base, got, .. } = read;
+    fn whole_lines(&mut self, f: &mut File, batch: &mut Batch, read: &Read, end: usize, now: Time) -> Yield {
+        let &Read { base, got, .. } = read;
         batch.arena_mut().truncate(base + end);
         let text = batch.arena().as_slice().get(base..).unwrap_or_default();
-        f.last.push(text);
+        f.last = Last::of_both(read.before.all(), text);
         let skip = match f.place {
             Place::Dropping(_) => memchr::memchr(b'\n', text).map_or(end, |at| at + 1),
             Place::Hole => nuls(text),
@@ -193,7 +233,7 @@ impl Reader {
             _ => 0,
         };
         let path = f.path.clone();
-        let source = f.source();
+        let source = f.source(read.print);
         let origin = Origin { offset: f.offset + skip as u64, path: path.as_os_str().as_bytes(), now, source };
         let made = self.lines.take(batch, base + skip, base + end, &origin);
         f.place = Place::Start;
@@ -207,13 +247,13 @@ impl Reader {
     }
 
     /// The text holds no line end: an unfinished line, a part of a long one, or a hole.
-    fn no_line_end(&mut self, f: &mut File, batch: &mut Batch, read: Read, available: u64, now: Time) -> Yield {
-        let Read { base, got, last } = read;
+    fn no_line_end(&mut self, f: &mut File, batch: &mut Batch, read: &Read, available: u64, now: Time) -> Yield {
+        let &Read { base, got, last, .. } = read;
         let max = self.lines.max;
         let text = batch.arena().as_slice().get(base..).unwrap_or_default();
         f.unfinished = 0;
         if let Place::Dropping(_) = f.place {
-            f.last.push(text);
+            f.last = Last::of_both(read.before.all(), text);
             f.offset += got as u64;
             if last {
                 f.place = Place::Start;
@@ -244,9 +284,9 @@ impl Reader {
             _ => cut_at(text, max),
         };
         let passed = if too_long && self.lines.long == Long::Pieces { taken } else { got };
-        f.last.push(text.get(..passed).unwrap_or_default());
+        f.last = Last::of_both(read.before.all(), text.get(..passed).unwrap_or_default());
         let path = f.path.clone();
-        let source = f.source();
+        let source = f.source(read.print);
         let origin = Origin { offset: f.offset, path: path.as_os_str().as_bytes(), now, source };
         // What is not taken must not stay in the arena before what a parser adds there.
         batch.arena_mut().truncate(base + taken);
@@ -280,30 +320,45 @@ fn cut(file: &mut File) -> Cut {
     cut
 }
 
-/// Whether what stands just before the offset is what was read there.
-fn reads_the_same(f: &File) -> bool {
-    let (Some(fd), known) = (&f.fd, f.last.compared()) else { return true };
-    let mut now = [0; KEPT];
-    let Some(now) = now.get_mut(..known.len()).filter(|n| !n.is_empty()) else { return true };
-    let at = f.offset.saturating_sub(known.len() as u64);
-    // An error is for the next reading to say.
-    rustix::io::pread(fd, &mut *now, at) != Ok(known.len()) || now == known
+/// Whether what stands before the offset is what was read there, but for its end perhaps; that is then known as it is.
+fn reads_alike(f: &mut File) -> bool {
+    let (Some(fd), mut now) = (&f.fd, Before::room(&f.last)) else { return true };
+    let room = now.all_mut();
+    let known = room.len();
+    match rustix::io::pread(fd, room, f.offset.saturating_sub(known as u64)) {
+        Ok(n) if n == known => {}
+        Ok(_) => return false,
+        // An error is for the next reading to say.
+        Err(_) => return true,
+    }
+    let likeness = f.last.compare(now.all());
+    if likeness == Likeness::Edited {
+        f.last = Last::of(now.all());
+    }
+    likeness != Likeness::Other
 }
 
-/// Whether only the end of what was read is another now; that is then known as it is.
-fn was_edited(f: &mut File) -> bool {
-    let Some(fd) = &f.fd else { return false };
-    let mut now = [0; KEPT];
-    let before = f.last.all();
-    let at = f.offset.saturating_sub(before.len() as u64);
-    let Some(now) = now.get_mut(..before.len()) else { return false };
-    let read = rustix::io::pread(fd, &mut *now, at).unwrap_or(0);
-    let same = before.iter().zip(&*now).take_while(|(a, b)| a == b).count();
-    let edited = read == before.len() && same >= KEPT / 2;
-    if edited {
-        f.last.push(now);
-    }
-    edited
+/// Reads `n` bytes at `offset` to the end of the arena, and what stands before them; answers how many there were. `None`
+/// when the file ends before the offset.
+fn fill_both(
+    fd: BorrowedFd<'_>,
+    batch: &mut Batch,
+    n: usize,
+    offset: u64,
+    before: &mut Before,
+) -> io::Result<Option<usize>> {
+    let behind = before.len;
+    let got = loop {
+        let room = batch.arena_mut().spare(n);
+        let mut both = [IoSliceMut::new(before.all_mut()), IoSliceMut::new(room)];
+        match rustix::io::preadv(fd, &mut both, offset.saturating_sub(behind as u64)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    let got = got.checked_sub(behind);
+    batch.arena_mut().advance(got.unwrap_or(0));
+    Ok(got)
 }
 
 /// Reads `n` bytes at `offset` to the end of the arena; answers how many there were.

@@ -38,6 +38,8 @@ impl Lab {
             offset: 0,
             place: Place::Start,
             last: Default::default(),
+            print: None,
+            copy_of: None,
             unfinished: 0,
             replaced: 0,
             grown: Instant::now(),
@@ -267,6 +269,14 @@ fn a_file_cut_and_written_beyond_its_offset_is_noticed() {
     lab.read();
     assert!(lab.truncated);
     assert_eq!(lab.records(), ["100", "101", "200", "201"]);
+    // Or of lines of one length that end alike.
+    let lines = |from: u32, to: u32| (from..to).map(|n| format!("{n:03} {:x<90}\n", "")).collect::<String>();
+    let mut lab = Lab::new(100, Long::Pieces);
+    lab.append(lines(100, 120));
+    lab.dir.write("f", lines(200, 230));
+    lab.read();
+    assert!(lab.truncated);
+    assert_eq!(lab.records().len(), 50);
     // A last line that had no line end does not count as one that changed.
     let mut lab = Lab::new(100, Long::Pieces);
     lab.file.last_call = true;
@@ -274,6 +284,24 @@ fn a_file_cut_and_written_beyond_its_offset_is_noticed() {
     lab.append("and on\n");
     assert!(!lab.truncated);
     assert_eq!(lab.records(), ["one", "end", "and on"]);
+}
+
+#[test]
+fn a_file_written_anew_while_it_is_read_is_noticed() {
+    let mut lab = Lab::new(100, Long::Pieces);
+    lab.append("a line\n");
+    let read = |lab: &Lab, from: usize| std::fs::read(&lab.file.name).unwrap()[from..].to_vec();
+    let before = read(&lab, 0);
+    lab.dir.append("f", "more\n".repeat(500));
+    let text = read(&lab, 7);
+    assert!(lab.file.still_holds(&before, &text) && lab.file.still_holds(&before, &text[..5]));
+    lab.dir.write("f", "b line\n".to_owned() + &"more\n".repeat(500));
+    assert!(!lab.file.still_holds(&before, &text));
+    lab.dir.write("f", "a line\nmor");
+    assert!(!lab.file.still_holds(&before, &text), "cut");
+    lab.file.rewind();
+    assert!(!lab.file.still_holds(&[], &text), "at the head the text itself is compared");
+    assert!(lab.file.still_holds(&[], b"a line\n"));
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Going on after a restart: where the database says each file stood.
 
+use super::discover::Opened;
 use super::file::{FileId, size_of};
 use super::rows::{Row, sibling};
 use super::state::{Grave, State};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 impl State {
     /// Rows of files that are not under their names any more: those rotated meanwhile are read to their end, the rest
@@ -48,7 +49,8 @@ impl State {
         );
         let live: Rc<Path> = live.into();
         let ledger = self.ledger(id, &live, Some(row.id), row.offset);
-        self.follow(live, at.into(), tag, id, fd, row.offset, ledger, Some(Instant::now()));
+        let (path, name, offset) = (live, at.into(), row.offset);
+        self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of: None });
         true
     }
 

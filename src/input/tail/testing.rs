@@ -2,7 +2,7 @@
 
 use crate::conf::Section;
 use crate::error::{Diags, Error, Place};
-use crate::event::{Batch, Key, Tag, Value};
+use crate::event::{Batch, Key, Position, Tag, Value};
 use crate::fmt::json_write::JsonOpts;
 use crate::input::{Ack, Input, InputCx, Intake};
 use crate::parse::ParserSet;
@@ -10,6 +10,7 @@ use crate::plugin::MakeCx;
 use crate::rt::{Notify, Task, sleep, spawn};
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,8 @@ thread_local! {
 pub struct Notes {
     batches: RefCell<FxHashMap<Tag, Batch>>,
     pub records: RefCell<Vec<String>>,
+    /// Where each of them came from.
+    pub positions: RefCell<Vec<Position>>,
     pub held: RefCell<Vec<Ack>>,
     pub hold: Cell<bool>,
     pub room: Cell<bool>,
@@ -98,6 +101,7 @@ impl Intake for Notes {
         for r in batch.records() {
             let entry =
                 |(k, v): (Key, Value<'_>)| format!(" {}={}", String::from_utf8_lossy(batch.key_name(k)), show(v));
+            self.positions.borrow_mut().push(r.position());
             self.records.borrow_mut().push(format!("{tag}{}", r.body().map(entry).collect::<String>()));
         }
         batch.recycle(tag.clone(), 0);
@@ -154,6 +158,7 @@ impl Lab {
         let notes = Rc::new(Notes {
             batches: RefCell::default(),
             records: RefCell::default(),
+            positions: RefCell::default(),
             held: RefCell::default(),
             hold: Cell::new(false),
             room: Cell::new(true),
@@ -195,6 +200,14 @@ impl Lab {
             assert!(Instant::now() < end, "never: {what}");
             sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// The position of each record, by its text. No text may come twice.
+    pub fn positions(&self) -> BTreeMap<String, Position> {
+        let (records, positions) = (self.notes.records.borrow(), self.notes.positions.borrow());
+        let all: BTreeMap<_, _> = records.iter().cloned().zip(positions.iter().copied()).collect();
+        assert_eq!(all.len(), records.len(), "a record came twice");
+        all
     }
 
     pub fn resume(&self) {

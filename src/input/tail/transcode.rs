@@ -4,8 +4,9 @@
 use super::charset::Charset;
 use super::decode::{Stand, Text, longest};
 use super::file::{File, Place};
+use super::last::{Last, Likeness};
 use super::lines::Yield;
-use super::read::{PEEK, Reader, STEP, at_most, behind_hole};
+use super::read::{Advance, PEEK, Reader, STEP, at_most, behind_hole};
 use crate::event::{Batch, Source};
 use crate::time::Time;
 use std::io;
@@ -17,7 +18,6 @@ const KEEP: usize = 2 * STEP;
 
 impl Reader {
     /// As [`Self::turn`] asks for: reads at most `available` bytes at the file's offset and takes the whole lines.
-    /// `None` when what stands before the offset is not what was read there.
     pub fn advance_encoded(
         &mut self,
         f: &mut File,
@@ -25,7 +25,7 @@ impl Reader {
         available: u64,
         now: Time,
         charset: Charset,
-    ) -> io::Result<Option<Yield>> {
+    ) -> io::Result<Advance> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let done = self.advance_in(&mut buffer, f, batch, available, now, charset);
@@ -43,10 +43,10 @@ impl Reader {
         available: u64,
         now: Time,
         charset: Charset,
-    ) -> io::Result<Option<Yield>> {
-        let Some(fd) = f.fd.as_ref().map(AsFd::as_fd) else { return Ok(Some(Yield::default())) };
+    ) -> io::Result<Advance> {
+        let Some(fd) = f.fd.as_ref().map(AsFd::as_fd) else { return Ok(Advance::Took(Yield::default())) };
         let Some(charset) = (if f.offset == 0 { Some(charset) } else { known(charset, fd)? }) else {
-            return Ok(None);
+            return Ok(Advance::Changed);
         };
         let step = self.step(available);
         if f.unfinished >= PEEK && !f.last_call && charset != Charset::Auto {
@@ -56,18 +56,16 @@ impl Reader {
             let unfinished = from + got as u64;
             if !found && unfinished <= self.lines.max as u64 {
                 f.unfinished = unfinished;
-                return Ok(Some(Yield::default()));
+                return Ok(Advance::Took(Yield::default()));
             }
             buffer.clear();
         }
-        // A little before the offset is read again: a file that was cut and has grown beyond it shows there.
-        let before = f.last.compared();
-        let got =
-            read_on(fd, buffer, before.len() + at_most(available, step), f.offset.saturating_sub(before.len() as u64))?;
-        if got >= before.len() && !buffer.starts_with(before) {
-            return Ok(None);
+        // What stands before the offset is read again: a file that was cut and has grown beyond it shows there.
+        let behind = f.last.reach();
+        read_on(fd, buffer, behind + at_most(available, step), f.offset.saturating_sub(behind as u64))?;
+        if f.last.compare(buffer.get(..behind).unwrap_or_default()) != Likeness::Same {
+            return Ok(Advance::Changed);
         }
-        let behind = before.len().min(got);
         let mut text = buffer.get(behind..).unwrap_or_default();
         // No line end: more of the line is needed, up to what is allowed.
         while charset.line_end(text).is_none() && !matches!(f.place, Place::Dropping(_)) {
@@ -83,6 +81,10 @@ impl Reader {
                 break;
             }
         }
+        let print = f.print_at(text, self.lines.max);
+        if !f.still_holds(buffer.get(..behind).unwrap_or_default(), text) {
+            return Ok(Advance::Torn);
+        }
         let all = text.len() as u64 >= available;
         let last = f.last_call && all;
         let mut stand = Stand { charset, offset: f.offset, place: f.place };
@@ -93,21 +95,21 @@ impl Reader {
                 None if last => stand.charset = charset.or_utf8(),
                 None => {
                     f.unfinished = text.len() as u64;
-                    return Ok(Some(Yield::default()));
+                    return Ok(Advance::Took(Yield::default()));
                 }
             }
             stand.offset += marked as u64;
         }
         let path = f.path.clone();
         let bytes = text.get(marked..).unwrap_or_default();
-        let source = Source { base: stand.offset, ..f.source() };
+        let source = Source { base: stand.offset, ..f.source(print) };
         let made = self.lines.take_encoded(
             batch,
             &Text { bytes, all, last, path: path.as_os_str().as_bytes(), now, source },
             &mut stand,
         );
         let taken = usize::try_from(stand.offset - f.offset).unwrap_or(usize::MAX).min(text.len());
-        f.last.push(text.get(..taken).unwrap_or_default());
+        f.last = Last::of(buffer.get(..behind + taken).unwrap_or_default());
         f.unfinished = (text.len() - taken) as u64;
         if taken > 0 && (last || f.unfinished > self.lines.max as u64) {
             // The next turn deals with it.
@@ -120,7 +122,7 @@ impl Reader {
             let on = behind_hole(f, 0, available - (f.offset - passed));
             f.offset = on - on % stand.charset.unit() as u64;
         }
-        Ok(Some(made))
+        Ok(Advance::Took(made))
     }
 }
 
