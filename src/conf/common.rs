@@ -137,7 +137,8 @@ crate::config! {
     pub struct NetOut {
         /// How long connecting may take, the TLS handshake included.
         connect_timeout: Duration => "net.connect_timeout" = "10s",
-        /// How long a connection may make no progress; 0 is for ever.
+        /// How long a connection may make no progress. 0 is for ever; but for HTTP requests, which end after two minutes
+        /// without any.
         io_timeout: Duration => "net.io_timeout" = "0s",
         /// Keep connections for the next request.
         keepalive: bool => "net.keepalive" = "on",

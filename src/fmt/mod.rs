@@ -6,6 +6,7 @@ pub mod json_exact;
 pub mod json_frame;
 pub mod json_keys;
 pub mod json_read;
+pub mod json_stream;
 pub mod json_text;
 pub mod json_write;
 pub mod msgpack_read;

@@ -5,6 +5,8 @@ mod cli;
 mod config;
 #[cfg(feature = "es")]
 mod es;
+#[cfg(feature = "es")]
+mod es_answers;
 #[cfg(all(feature = "es", feature = "sqlite"))]
 mod faults;
 mod fuzz;

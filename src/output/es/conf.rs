@@ -78,7 +78,7 @@ crate::config! {
         include_tag_key: bool => "Include_Tag_Key" = "off",
         /// Its key.
         tag_key: String => "Tag_Key" = "flb-key",
-        /// Accepted; answers are always read whole.
+        /// Accepted: answers of any length are read item by item as they arrive.
         buffer_size: Size => "Buffer_Size" = "512k",
         /// A prefix of the URL's path.
         path: Option<String> => "Path",
@@ -96,7 +96,7 @@ crate::config! {
         current_time_index: bool => "Current_Time_Index" = "off",
         /// Print every request's body on stdout.
         trace_output: bool => "Trace_Output" = "off",
-        /// Log answers with errors.
+        /// Log the start of answers with errors (4 KiB).
         trace_error: bool => "Trace_Error" = "off",
     }
     unserved [

@@ -125,6 +125,11 @@ pub struct HttpSink {
 impl HttpSink {
     /// `answer` is given each request and how many came before it.
     pub fn new(answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Self {
+        Self::raw(move |request, before, stream| write(stream, &answer(request, before)).is_ok())
+    }
+
+    /// `serve` writes what it likes to the connection that a request came on; it is closed when that gives false.
+    pub fn raw(serve: impl Fn(&Request, usize, &TcpStream) -> bool + Send + Sync + 'static) -> Self {
         let got = Arc::new(Mutex::new(Vec::new()));
         let keep = got.clone();
         let connections = std::sync::atomic::AtomicUsize::new(0);
@@ -138,7 +143,7 @@ impl HttpSink {
                     all.push(request.clone());
                     all.len() - 1
                 };
-                if write(&stream, &answer(&request, before)).is_err() {
+                if !serve(&request, before, &stream) {
                     return;
                 }
             }
@@ -172,7 +177,8 @@ impl HttpSink {
     }
 }
 
-fn write(mut stream: &TcpStream, answer: &Answer) -> std::io::Result<()> {
+/// Writes an answer.
+pub fn write(mut stream: &TcpStream, answer: &Answer) -> std::io::Result<()> {
     let Answer { status, body } = answer;
     let head =
         format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());

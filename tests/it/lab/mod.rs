@@ -4,7 +4,7 @@ mod http;
 mod peer;
 mod proc;
 
-pub use http::{Answer, HttpSink, Request};
+pub use http::{Answer, HttpSink, Request, write};
 pub use peer::{Peer, TcpSink, free_port, refused_port};
 pub use proc::{Done, Proc};
 

@@ -1,0 +1,148 @@
+//! HTTP requests on worker threads: ureq's connections and keep-alive, our TLS.
+
+mod tls;
+mod watch;
+
+use super::ClientTls;
+use super::connect::words;
+use crate::conf::common::NetOut;
+use flate2::read::MultiGzDecoder;
+use std::io::{self, ErrorKind, Read};
+use std::time::Duration;
+use tls::TlsConnector;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
+use ureq::{Agent, BodyReader, Error, Timeout};
+use watch::{Watch, is_stale};
+
+/// How long a request may make no progress when `net.io_timeout` is 0: a server that never answers must not hold a
+/// worker for ever. Search engines themselves wait up to a minute for a shard before they answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// So much of an unread rest is read to keep the connection, in bytes; with more than that a new one is cheaper.
+const DRAIN: u64 = 1 << 20;
+
+/// A client with a pool of connections; cheap to clone for each job.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    agent: Agent,
+    patience: Duration,
+}
+
+/// What a server said. Reading gives the body, decompressed.
+pub struct Answer {
+    /// The status, such as 200.
+    pub status: u16,
+    body: Body,
+    patience: Duration,
+}
+
+enum Body {
+    Plain(BodyReader<'static>),
+    /// Nobody asked for it, but a server may.
+    Gzip(Box<MultiGzDecoder<BodyReader<'static>>>),
+}
+
+impl HttpClient {
+    /// A client that keeps up to `pool` connections, as `net.*` allows.
+    pub fn new(net: &NetOut, pool: usize, tls: Option<ClientTls>) -> Self {
+        let (pool, idle) = if net.keepalive { (pool, net.keepalive_idle_timeout) } else { (0, Duration::ZERO) };
+        let set = |time: Duration| (!time.is_zero()).then_some(time);
+        let patience = set(net.io_timeout).unwrap_or(PATIENCE);
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .user_agent(concat!("collector/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(set(net.connect_timeout))
+            // What makes progress is never cut, however long it takes.
+            .timeout_per_read(Some(patience))
+            .timeout_per_write(Some(patience))
+            // Answers are short, bodies are long.
+            .input_buffer_size(16 * 1024)
+            .max_idle_connections(pool)
+            .max_idle_connections_per_host(pool)
+            .max_idle_age(idle)
+            .build();
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(TlsConnector(tls))
+                .chain(Watch { most: net.keepalive_max_recycle });
+        Self { agent: Agent::with_parts(config, connector, DefaultResolver::default()), patience }
+    }
+
+    /// Posts a body. Blocks, and so does reading the answer: for worker threads.
+    ///
+    /// # Errors
+    /// In words that name the remedy.
+    pub fn post(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, String> {
+        let send = || {
+            let mut request = self.agent.post(url);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            request.send(body)
+        };
+        let mut response = send();
+        if matches!(&response, Err(Error::Io(e)) if is_stale(e)) {
+            log::debug!("[net] a kept connection had died, connecting anew: {url}");
+            response = send();
+        }
+        let response = response.map_err(|e| explain(&e, self.patience))?;
+        let status = response.status().as_u16();
+        let is_gzip = response.headers().get("content-encoding").is_some_and(|v| v == "gzip");
+        let reader = response.into_body().into_reader();
+        let body = if is_gzip { Body::Gzip(Box::new(MultiGzDecoder::new(reader))) } else { Body::Plain(reader) };
+        Ok(Answer { status, body, patience: self.patience })
+    }
+}
+
+impl Answer {
+    /// Lets go of the answer; when little of it is left unread, its connection serves the next request.
+    pub fn finish(self) {
+        let mut reader = match self.body {
+            Body::Plain(reader) => reader,
+            Body::Gzip(reader) => reader.into_inner(),
+        };
+        // What is wrong now is the business of the next request.
+        let _ = io::copy(&mut reader.by_ref().take(DRAIN), &mut io::sink());
+    }
+}
+
+impl Read for Answer {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.body {
+            Body::Plain(reader) => reader.read(buf),
+            Body::Gzip(reader) => reader.read(buf),
+        };
+        read.map_err(|e| {
+            let e = Error::from(e);
+            let kind = match &e {
+                Error::Io(e) => e.kind(),
+                Error::Timeout(_) => ErrorKind::TimedOut,
+                _ => ErrorKind::Other,
+            };
+            io::Error::new(kind, explain(&e, self.patience))
+        })
+    }
+}
+
+/// A failed request in words that name the remedy.
+fn explain(e: &Error, patience: Duration) -> String {
+    match e {
+        Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused => {
+            "connection refused: is the server running, are Host and Port right?".into()
+        }
+        Error::Io(io) if io.kind() == ErrorKind::UnexpectedEof => "the server closed the connection".into(),
+        Error::Io(io) => words(io),
+        Error::HostNotFound => "the host name is not known: check Host and the DNS".into(),
+        Error::Timeout(Timeout::PerRead) => format!("the server said nothing for {patience:?} (net.io_timeout)"),
+        Error::Timeout(Timeout::PerWrite) => format!("the server took nothing for {patience:?} (net.io_timeout)"),
+        Error::Timeout(Timeout::Connect) => "no connection in time (net.connect_timeout)".into(),
+        Error::Timeout(t) => format!("timed out ({t})"),
+        Error::Protocol(e) => format!("this is no HTTP: {e}"),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! HTTP against servers that misbehave, and TLS under it.
+
+use super::*;
+use crate::conf::Section;
+use crate::conf::common::TlsClient;
+use crate::error::Diags;
+use crate::net::ServerTls;
+use crate::net::tls::tests::Pki;
+use flate2::write::GzEncoder;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+/// Status and body of an answer that is read to its end.
+fn said(answer: Result<Answer, String>) -> Result<(u16, String), String> {
+    let mut answer = answer?;
+    let mut text = String::new();
+    answer.read_to_string(&mut text).map_err(|e| e.to_string())?;
+    let status = answer.status;
+    answer.finish();
+    Ok((status, text))
+}
+
+/// A client of a server that plays `serve` with each connection, and the URL.
+fn plain(conf: &[(&str, &str)], serve: impl Fn(TcpStream) + Send + 'static) -> (HttpClient, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || listener.incoming().flatten().for_each(serve));
+    let net = NetOut::load(&Section::of("OUTPUT", conf), &mut Diags::new()).unwrap();
+    (HttpClient::new(&net, 1, None), url)
+}
+
+/// Reads requests that end with `!`; each is answered with these pieces, with a pause before each.
+fn pieces(mut stream: TcpStream, pieces: &[Vec<u8>], pause: Duration) {
+    let mut buf = [0; 4096];
+    while let Ok(n @ 1..) = stream.read(&mut buf) {
+        if buf[n - 1] == b'!' {
+            for piece in pieces {
+                thread::sleep(pause);
+                stream.write_all(piece).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_answer_is_not_cut() {
+    let text = "HTTP/1.1 200 X\r\nContent-Length: 20\r\n\r\n01234567890123456789";
+    let answer: Vec<_> = text.bytes().map(|b| vec![b]).collect();
+    let serve = move |stream: TcpStream| pieces(stream, &answer, Duration::from_millis(20));
+    let (client, url) = plain(&[("net.io_timeout", "0.6")], serve);
+    let begun = std::time::Instant::now();
+    assert_eq!(said(client.post(&url, &[], b"!")), Ok((200, "01234567890123456789".into())));
+    assert!(begun.elapsed() > Duration::from_millis(1000));
+}
+
+#[test]
+fn answers_in_chunks_and_in_gzip() {
+    let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all("hello ".repeat(1000).as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let head = b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    let (one, two) = gzip.split_at(20);
+    let answer = [head, chunk(one), chunk(two), chunk(b"")];
+    let serve = move |stream: TcpStream| {
+        let peer = stream.peer_addr().unwrap();
+        pieces(stream, &answer, Duration::ZERO);
+        panic!("{peer} came again");
+    };
+    let (client, url) = plain(&[], serve);
+    // Both on one connection: the first answer was read to its end.
+    for _ in 0..2 {
+        assert_eq!(said(client.post(&url, &[], b"!")), Ok((200, "hello ".repeat(1000))));
+    }
+}
+
+#[test]
+fn a_connection_serves_as_many_requests_as_it_may() {
+    for (most, connections) in [("0", 1), ("1", 6), ("4", 2)] {
+        let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let seen = count.clone();
+        let serve = move |stream: TcpStream| {
+            seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            pieces(stream, &[b"HTTP/1.1 204 X\r\n\r\n".to_vec()], Duration::ZERO);
+        };
+        let (client, url) = plain(&[("net.keepalive_max_recycle", most)], serve);
+        for _ in 0..6 {
+            assert_eq!(said(client.post(&url, &[], b"!")), Ok((204, String::new())));
+        }
+        assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), connections, "{most}");
+    }
+}
+
+/// Answers each connection's requests with 200 and their body.
+fn server(tls: ServerTls) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let mut session = tls.session().unwrap();
+            let mut socket = socket;
+            // A refused handshake ends the connection only.
+            let _ = answer(&mut session, &mut socket);
+        }
+    });
+    port
+}
+
+fn answer(session: &mut crate::net::tls::Session, socket: &mut TcpStream) -> io::Result<()> {
+    let mut text = Vec::new();
+    let mut said = false;
+    loop {
+        while session.wants_write() {
+            session.write_tls(socket)?;
+        }
+        let mut buf = [0; 4096];
+        match session.read_plain(&mut buf) {
+            Ok(0) => return Ok(()),
+            Ok(n) => text.extend_from_slice(&buf[..n]),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                if session.read_tls(socket)? == 0 {
+                    return Ok(());
+                }
+            }
+            Err(e) => return Err(e),
+        }
+        if !said && text.ends_with(b"{\"a\":1}\n") {
+            session.write_plain(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+            said = true;
+        }
+    }
+}
+
+fn post(port: u16, host: &str, pairs: &[(&str, &str)]) -> Result<(u16, String), String> {
+    let section = Section::of("OUTPUT", &[&[("tls", "on")], pairs].concat());
+    let mut diags = Diags::new();
+    let net = NetOut::load(&section, &mut diags).unwrap();
+    let tls = ClientTls::new(&TlsClient::load(&section, &mut diags).unwrap()).unwrap();
+    said(HttpClient::new(&net, 1, tls).post(&format!("https://{host}:{port}/_bulk"), &[], b"{\"a\":1}\n"))
+}
+
+#[test]
+fn tls_keys_mean_the_same_here() {
+    let pki = Pki::new();
+    pki.issue("server", &["localhost"], |_| {});
+    let port = server(pki.server("server", &[]));
+    let ca = pki.path("ca.pem");
+    assert_eq!(post(port, "localhost", &[("tls.ca_file", &ca)]), Ok((200, "ok".into())));
+    let wrong = post(port, "127.0.0.1", &[("tls.ca_file", &ca)]).unwrap_err();
+    assert!(wrong.contains("127.0.0.1") && wrong.contains("certificate"), "{wrong}");
+    for pairs in [
+        &[("tls.ca_file", ca.as_str()), ("tls.verify_hostname", "off")][..],
+        &[("tls.ca_file", ca.as_str()), ("tls.vhost", "localhost")],
+        &[("tls.verify", "off"), ("tls.max_version", "TLSv1.2")],
+    ] {
+        assert_eq!(post(port, "127.0.0.1", pairs).map(|a| a.0), Ok(200), "{pairs:?}");
+    }
+    let stranger = Pki::new();
+    stranger.issue("other", &["localhost"], |_| {});
+    let wrong = post(port, "localhost", &[("tls.ca_file", &stranger.path("ca.pem"))]).unwrap_err();
+    assert!(wrong.contains("issuer"), "{wrong}");
+}
