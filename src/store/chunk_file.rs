@@ -3,6 +3,7 @@
 use super::Damage;
 pub use super::files::Files;
 use super::frame::{Frame, Frames, HEADER, Head, Header, State};
+use crate::event::Tag;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -82,18 +83,30 @@ fn headless(bytes: &[u8]) -> Damage {
     }
 }
 
-/// The head of a file, the outputs that are done, and the size of the file in bytes.
-pub type Summary = (Head, Vec<String>, u64);
+/// What the start of the program wants to know of a chunk file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The tag of every record.
+    pub tag: Tag,
+    /// The name of the input they came from.
+    pub input: String,
+    /// How many records there are.
+    pub records: usize,
+    /// The outputs that have taken the whole chunk.
+    pub done: Vec<String>,
+    /// The length of the file in bytes.
+    pub len: u64,
+}
 
-/// Reads what a chunk file says of itself, and little else: its head, the outputs that are done, and its size in bytes.
-/// Records are passed over, neither read nor checked; behind the first damaged frame nothing is looked for.
+/// Reads what a chunk file says of itself, and little else: records are passed over, neither read nor checked, and behind
+/// the first header that is damaged nothing is looked for.
 ///
 /// # Errors
 /// The outer one when the file cannot be read, the inner one when it has no head.
-pub fn read_head(path: &Path) -> io::Result<Result<Summary, Damage>> {
+pub fn summary(path: &Path) -> io::Result<Result<Summary, Damage>> {
     let mut file = Window { file: File::open(path)?, start: 0, bytes: vec![0; WINDOW], used: 0 };
     file.fill(0)?;
-    let size = if file.used < WINDOW { file.used as u64 } else { file.file.metadata()?.len() };
+    let len = if file.used < WINDOW { file.used as u64 } else { file.file.metadata()?.len() };
     let first = file.frame(0)?;
     let Some((head, mut at)) = first.and_then(|(h, payload)| match h.frame(payload, HEADER) {
         Ok(Frame::Head(head)) if h.fits(payload) => Some((head, (HEADER + payload.len()) as u64)),
@@ -102,18 +115,22 @@ pub fn read_head(path: &Path) -> io::Result<Result<Summary, Damage>> {
         file.fill(0)?;
         return Ok(Err(headless(file.bytes.get(..file.used).unwrap_or_default())));
     };
-    let mut done = Vec::new();
-    while at < size {
+    let (mut records, mut done) = (0, Vec::new());
+    while at < len {
         let Some(header) = file.header(at)? else { break };
+        let end = at + HEADER as u64 + u64::from(header.len);
+        if header.kind == b'R' && end <= len {
+            records += header.count as usize;
+        }
         if header.kind == b'D'
             && let Some((_, payload)) = file.frame(at)?.filter(|(_, payload)| header.fits(payload))
             && let Ok(Frame::Done(output)) = header.frame(payload, HEADER)
         {
             add_done(&mut done, output);
         }
-        at += HEADER as u64 + u64::from(header.len);
+        at = end;
     }
-    Ok(Ok((head, done, size)))
+    Ok(Ok(Summary { tag: head.tag, input: head.input, records, done, len }))
 }
 
 /// Bytes of a file that are read at once. Heads and most small files fit.
@@ -166,7 +183,8 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Batch, Key, Tag};
+    use crate::event::{Batch, Key};
+    use crate::store::testing::Dir;
     use crate::store::{frame, pack};
     use crate::time::Time;
     use proptest::prelude::*;
@@ -234,36 +252,36 @@ mod tests {
         assert_eq!(why(&newer), "a format of another version at byte 20");
     }
 
-    fn temp(name: &str, bytes: &[u8]) -> std::path::PathBuf {
-        let path = std::env::temp_dir().join(format!("chunk-file-{}-{name}", std::process::id()));
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-
     #[test]
-    fn a_head_is_read_alone() {
-        let path = temp("small", &sample());
-        let expected = (head(), vec!["stdout.1".to_owned()], sample().len() as u64);
-        assert_eq!(read_head(&path).unwrap(), Ok(expected));
+    fn a_summary_reads_no_records() {
+        let expected = |records, done: &[&str], len: usize| {
+            let done = done.iter().map(|&o| o.to_owned()).collect();
+            Ok(Summary { tag: head().tag, input: head().input, records, done, len: len as u64 })
+        };
+        let dir = Dir::new("summary");
+        fs::create_dir_all(&dir.0).unwrap();
+        let path = dir.0.join("f");
+        let of = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            summary(&path).unwrap()
+        };
+        assert_eq!(of(&sample()), expected(5, &["stdout.1"], sample().len()));
         let mut large = Vec::new();
         frame::write_head(&head(), &mut large);
         for n in [1, 3000, 5000, 1, 20_000] {
-            records(1, n, &mut large);
+            records(2, n, &mut large);
             frame::write_done(&format!("o.{n}"), &mut large);
         }
-        fs::write(&path, &large).unwrap();
-        let done = ["o.1", "o.3000", "o.5000", "o.20000"].map(str::to_owned).to_vec();
-        assert_eq!(read_head(&path).unwrap(), Ok((head(), done.clone(), large.len() as u64)));
-        for (cut, expected) in [(large.len() - 1, 3), (large.len() - 10_000, 3), (4000, 2)] {
-            fs::write(&path, &large[..cut]).unwrap();
-            assert_eq!(read_head(&path).unwrap(), Ok((head(), done[..expected].to_vec(), cut as u64)), "{cut}");
+        let done = ["o.1", "o.3000", "o.5000", "o.20000"];
+        assert_eq!(of(&large), expected(10, &done, large.len()));
+        for (cut, n, outputs) in [(large.len() - 1, 10, 3), (large.len() - 10_000, 8, 3), (6000, 2, 1)] {
+            assert_eq!(of(&large[..cut]), expected(n, &done[..outputs], cut), "{cut}");
         }
         for bytes in [b"".as_slice(), b"nothing", &large[..30]] {
-            fs::write(&path, bytes).unwrap();
-            assert_eq!(read_head(&path).unwrap(), parse(bytes).map(|_| unreachable!()));
+            assert_eq!(of(bytes).unwrap_err(), parse(bytes).unwrap_err());
         }
         fs::remove_file(&path).unwrap();
-        assert_eq!(read_head(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(summary(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     proptest! {

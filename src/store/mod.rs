@@ -4,8 +4,10 @@
 //! event thread decides when what is called.
 
 pub mod chunk_file;
+pub mod dir;
 pub mod files;
 pub mod frame;
+mod load;
 pub mod pack;
 pub mod rejected;
 mod wire;
@@ -14,8 +16,10 @@ mod wire;
 mod testing;
 
 pub use chunk_file::Contents;
+pub use dir::{Found, LockGuard};
 pub use files::Files;
 pub use frame::{Head, State};
+pub use load::{Loaded, load};
 
 use std::fmt;
 

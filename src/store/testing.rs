@@ -1,4 +1,4 @@
-//! Random batches and what makes them equal, for the tests of the formats.
+//! Random batches, what makes them equal, and folders, for the tests.
 
 use crate::event::{Batch, Cell, Key, Kind, Source, Tag, View};
 use crate::fmt::date_format::DateFormat;
@@ -7,6 +7,25 @@ use crate::fmt::msgpack_write::write_event;
 use crate::fmt::record::{Container, RecordFormat};
 use crate::time::Time;
 use crate::util::rng::Rng;
+use std::fs;
+use std::path::PathBuf;
+
+/// A path for a folder, which goes with the test.
+pub(super) struct Dir(pub(super) PathBuf);
+
+impl Dir {
+    pub(super) fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("store-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        Self(dir)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
 
 /// A batch of up to `max` records: every kind of value, nested and edited, of several sources.
 pub(super) fn batch(rng: &mut Rng, max: u64) -> Batch {
