@@ -6,7 +6,7 @@ use crate::fmt::json_stream::{JsonStream, StreamError};
 use std::io::{ErrorKind, Read};
 
 /// The longest piece of an answer without an item in it, in bytes. A longer one counts as an answer that never ends.
-const PIECE: u64 = 16 << 20;
+const PIECE: u64 = 32 << 20;
 /// How much of a server's reason is kept, in bytes.
 pub const REASON: usize = 1024;
 /// How much of an answer's start is kept for log lines, in bytes.

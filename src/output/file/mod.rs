@@ -185,7 +185,7 @@ impl Output for Files {
                     // Whatever is wrong with the file that is open, the next attempt opens it anew.
                     self.handles.forget(&path);
                     let why = words(&path, &e, self.mkdir).into();
-                    if e.kind() == io::ErrorKind::StorageFull { Outcome::Down(why) } else { Outcome::Retry(why) }
+                    if self.is_tag_s_own(&e) { Outcome::Retry(why) } else { Outcome::Down(why) }
                 }
             }
         })
@@ -212,6 +212,12 @@ impl Output for Files {
 }
 
 impl Files {
+    /// Whether an error is about the file of one tag: those of other tags may be fine. All else, a full disk or a missing
+    /// directory, is about every file.
+    fn is_tag_s_own(&self, e: &io::Error) -> bool {
+        self.target.file.is_none() && matches!(e.kind(), ErrorKind::IsADirectory | ErrorKind::PermissionDenied)
+    }
+
     async fn append(&self, path: &Path, payload: &Payload) -> io::Result<()> {
         let mut file = self.handles.get(path, self.mkdir)?;
         let mut size = handles::size(&file);

@@ -84,8 +84,7 @@ scenarios! {
     answers::broken_answers, 10,
         "Resets, half answers and silence, half of them after storing; `Generate_ID On` keeps documents single.";
     answers::huge_answers, 17,
-        "Every fourth answer has 20 MB; memory stays below a limit of 1 MiB and 8 MiB.",
-        waits for "answers that are read piece by piece";
+        "Every fourth answer has 20 MB; memory stays below a limit of 1 MiB and 8 MiB.";
     answers::partial_bulks, 11,
         "Items of a bulk request are refused for now (429, 503) at random: they come again, and only they.";
     limits::stopped_for_a_while, 12,
