@@ -1,12 +1,11 @@
 //! The body of Elasticsearch's and OpenSearch's bulk requests: an action line and a document line per record.
 
+use super::es_id;
 use super::json_write::{JsonOpts, write_entries, write_inner, write_key, write_str, write_value};
-use super::msgpack_write as msgpack;
 use crate::event::access::Accessor;
 use crate::event::{Cells, Key, Record, Value, View};
 use crate::time::Time;
 use crate::time::strftime::CachedFormatter;
-use crate::util::murmur3::murmur3_x64_128;
 
 /// The longest index prefix taken from a record, in bytes.
 const PREFIX_MAX: usize = 128;
@@ -47,8 +46,10 @@ pub enum IndexName {
 pub enum Id {
     /// The server makes one.
     Server,
-    /// A hash of the document.
-    Hash,
+    /// A hash of tag, position and content: the same for a record that is sent again.
+    Position,
+    /// A hash of the document: the same for documents that are the same.
+    Content,
     /// A string value of the record.
     Key(Accessor),
 }
@@ -133,11 +134,16 @@ impl Bulk {
         out.extend_from_slice(&self.scratch.head);
         match &self.id {
             Id::Server => {}
-            Id::Hash => {
-                let (low, high) = self.hash(record, own_time);
-                out.extend_from_slice(b",\"_id\":\"");
-                write_hash(low, high, out);
-                out.push(b'"');
+            Id::Position => {
+                let hash = es_id::of_position(record, &mut self.scratch.packed);
+                write_id(hash, out);
+            }
+            Id::Content => {
+                let Scratch { time, packed, .. } = &mut self.scratch;
+                let time = (!own_time).then_some((self.time_key, time.as_slice()));
+                let tag = self.tag_key.filter(|k| body.position(*k).is_none());
+                let tag = tag.map(|k| (k, record.batch().tag().as_bytes()));
+                write_id(es_id::of_content(record, &[time, tag], packed), out);
             }
             Id::Key(accessor) => {
                 if let Some(Value::Str(id)) = accessor.get(body) {
@@ -283,45 +289,12 @@ impl Bulk {
             plain => write_value(plain, self.json, out),
         }
     }
-
-    /// The hash of the document as msgpack, seed 42: the ids that Fluent Bit makes.
-    fn hash(&mut self, record: &Record<'_>, own_time: bool) -> (u64, u64) {
-        let body = record.body();
-        let mut packed = std::mem::take(&mut self.scratch.packed);
-        packed.clear();
-        let tag_key = self.tag_key.filter(|k| body.position(*k).is_none());
-        let extra = usize::from(!own_time) + usize::from(tag_key.is_some());
-        msgpack::write_map_head(body.count_entries() + extra, &mut packed);
-        if !own_time {
-            msgpack::write_str(self.time_key.name(), &mut packed);
-            msgpack::write_str(&self.scratch.time, &mut packed);
-        }
-        if let Some(key) = tag_key {
-            msgpack::write_str(key.name(), &mut packed);
-            msgpack::write_str(record.batch().tag().as_bytes(), &mut packed);
-        }
-        for (key, value) in body {
-            msgpack::write_str(body.name(key), &mut packed);
-            msgpack::write_value(&value, &mut packed);
-        }
-        let hash = murmur3_x64_128(&packed, 42);
-        self.scratch.packed = packed;
-        hash
-    }
 }
 
-/// The hash as eight 16-bit numbers: `a3f5aa8c-61d6-e285-91af-12a8bfde00c1`.
-fn write_hash(low: u64, high: u64, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let parts = [low, low >> 16, low >> 32, low >> 48, high, high >> 16, high >> 32, high >> 48];
-    for (n, part) in parts.into_iter().enumerate() {
-        if (2..=5).contains(&n) {
-            out.push(b'-');
-        }
-        for shift in [12, 8, 4, 0] {
-            out.push(HEX[(part >> shift & 15) as usize]);
-        }
-    }
+fn write_id(hash: (u64, u64), out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"_id\":\"");
+    es_id::write(hash, out);
+    out.push(b'"');
 }
 
 /// Whether a value of a record may begin an index name.
@@ -449,26 +422,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn equal_documents_have_equal_ids() {
-        let id = |record: &str, time: i64| {
-            let mut bulk = plain("i");
-            bulk.id = Id::Hash;
-            let mut batch = Batch::new(Tag::new("t"));
-            let span = batch.arena_mut().push(record.as_bytes());
+    /// The ids of two records of these times, which are the same but for that.
+    fn ids(id: Id, times: [i64; 2]) -> [String; 2] {
+        let mut bulk = plain("i");
+        bulk.id = id;
+        let mut batch = Batch::new(Tag::new("t"));
+        for time in times {
+            let span = batch.arena_mut().push(br#"{"log":"x"}"#);
             let mark = batch.begin();
             JsonReader::default().object(&mut batch, span).unwrap();
             batch.finish(mark, Time(time));
-            let mut out = Vec::new();
-            bulk.write(&View::all(&batch), T, &mut out, &mut Vec::new());
-            let text = String::from_utf8(out).unwrap();
-            text.split("\"_id\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
-        };
-        let a = id(r#"{"log":"x"}"#, T.0);
-        assert_eq!(a.len(), 36);
-        assert_eq!(a.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
-        assert_eq!(a, id(r#"{"log":"x"}"#, T.0));
-        assert_ne!(a, id(r#"{"log":"y"}"#, T.0));
-        assert_ne!(a, id(r#"{"log":"x"}"#, T.0 + 1_000_000));
+        }
+        let mut out = Vec::new();
+        bulk.write(&View::all(&batch), T, &mut out, &mut Vec::new());
+        let text = String::from_utf8(out).unwrap();
+        let mut ids = text.split("\"_id\":\"").skip(1).map(|t| t[..36].to_owned());
+        [ids.next().unwrap(), ids.next().unwrap()]
+    }
+
+    #[test]
+    fn equal_documents_are_one_by_content_and_two_by_position() {
+        let [a, b] = ids(Id::Content, [T.0, T.0]);
+        assert_eq!(a, b);
+        let [a, b] = ids(Id::Content, [T.0, T.0 + 1_000_000]);
+        assert_ne!(a, b);
+        let [a, b] = ids(Id::Position, [T.0, T.0]);
+        assert_ne!(a, b);
     }
 }

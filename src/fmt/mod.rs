@@ -2,6 +2,7 @@
 
 pub mod date_format;
 pub mod es_bulk;
+pub mod es_id;
 pub mod json_exact;
 pub mod json_frame;
 pub mod json_keys;

@@ -1,6 +1,7 @@
 //! The `es` and `opensearch` outputs against a scripted server: bytes of the request, and what each answer leads to.
 
-use crate::lab::{Answer, HttpSink, Lab, Peer};
+use crate::lab::{Answer, HttpSink, Lab, Peer, Request, write};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Standard input into an output for search engines.
@@ -83,14 +84,77 @@ fn requests() {
     assert_eq!(request.header("authorization"), Some("Basic bWU6c2VjcmV0"));
     assert!(request.header("user-agent").is_some_and(|a| !a.is_empty()));
     assert!(request.header("host").is_some_and(|h| h.starts_with("127.0.0.1")));
-    // Ids: of a fixed form, other ones for other content.
-    let text = request.text();
-    let ids: Vec<&str> =
-        text.lines().step_by(2).map(|l| l.split("\"_id\":\"").nth(1).unwrap().trim_end_matches("\"}}")).collect();
+    let ids = ids(request);
     assert_eq!(ids.len(), 3);
     assert!(ids.iter().all(|id| id.len() == 36 && id.matches('-').count() == 4), "{ids:?}");
-    assert_ne!(ids[1], ids[2]);
     assert_eq!(requests[0].documents().len(), 3);
+}
+
+/// The id of each item.
+fn ids(request: &Request) -> Vec<String> {
+    let id = |line: &str| line.split("\"_id\":\"").nth(1).and_then(|t| t.split('"').next()).map(str::to_owned);
+    request.text().lines().step_by(2).map(|l| id(l).unwrap_or_else(|| panic!("no id: {l}"))).collect()
+}
+
+#[test]
+fn ids_by_position_and_by_content() {
+    let server = HttpSink::stores_all();
+    let keys = "    Include_Tag_Key On\n    Generate_ID";
+    let by_content = ids(&send(&server, &format!("{keys} content\n"), &format!("{EVENT}{EVENT}[2, {{}}]"))[0]);
+    assert_eq!(by_content[0], by_content[1]);
+    assert_ne!(by_content[0], by_content[2]);
+    let again = HttpSink::stores_all();
+    assert_eq!(ids(&send(&again, &format!("{keys} Content\n"), EVENT)[0])[0], by_content[0], "in every run");
+    // What comes from no file is another record in every run, and each record is one of its own.
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let server = HttpSink::stores_all();
+        all.extend(ids(&send(&server, &format!("{keys} On\n"), &format!("{EVENT}{EVENT}"))[0]));
+    }
+    assert_eq!(all.iter().collect::<HashSet<_>>().len(), 4, "{all:?}");
+}
+
+/// Lines without a time of their own get another one whenever they are read.
+#[test]
+fn a_file_that_is_read_again_gives_the_same_ids() {
+    let lab = Lab::new("es-ids");
+    lab.write("in.log", "same\nsame\nother\n");
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let server = HttpSink::stores_all();
+        let conf = conf(server.port(), "    Generate_ID On\n    Time_Key_Nanos On\n");
+        let run = lab.start(&conf.replace("Name stdin", "Name tail\n    Path in.log\n    Read_from_Head on"));
+        lab.wait("three lines at the server", || server.documents().len() == 3);
+        run.term().code(0);
+        let requests = server.requests();
+        all.push((ids(&requests[0]), requests[0].documents()));
+    }
+    assert_eq!(all[0].0, all[1].0);
+    assert_ne!(all[0].1, all[1].1, "the times are those of reading");
+    assert_eq!(all[0].0.iter().collect::<HashSet<_>>().len(), 3, "equal lines are two documents: {all:?}");
+}
+
+/// Killed after the server stored everything and before the program knew.
+#[test]
+fn a_kill_before_the_answer_sends_the_same_ids_again() {
+    let lab = Lab::new("es-kill");
+    lab.write("in.log", "same\nsame\nother\n");
+    let server = HttpSink::raw(|request, before, stream| match before {
+        // Held until the program is dead.
+        0 => std::io::Read::read(&mut &*stream, &mut [0]).is_err(),
+        _ => write(stream, &Answer::bulk(&vec![201; request.documents().len()])).is_ok(),
+    });
+    let conf = conf(server.port(), "    Generate_ID On\n")
+        .replace("Name stdin", "Name tail\n    Path in.log\n    Read_from_Head on\n    DB t.db");
+    let run = lab.start(&conf);
+    lab.wait("the first request", || server.requests().len() == 1);
+    run.kill();
+    let run = lab.start(&conf);
+    lab.wait("the second request", || server.requests().len() == 2);
+    run.term().code(0).says(&["output es.0: 3 records"]);
+    let requests = server.requests();
+    assert_eq!(ids(&requests[0]), ids(&requests[1]));
+    assert_eq!(ids(&requests[0]).iter().collect::<HashSet<_>>().len(), 3);
 }
 
 #[test]

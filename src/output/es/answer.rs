@@ -11,8 +11,8 @@ const PIECE: u64 = 32 << 20;
 pub const REASON: usize = 1024;
 /// How much of an answer's start is kept for log lines, in bytes.
 const HEAD: usize = 4096;
-/// How much of it is quoted in a reason, in bytes.
-const QUOTE: usize = 300;
+/// How much of a page is quoted in a line of the log, in bytes.
+pub const QUOTE: usize = 300;
 
 /// What a bulk answer says about one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +49,15 @@ pub fn read(body: impl Read, expected: usize, mut each: impl FnMut(Verdict)) -> 
     told.stalled = matches!(&read, Err(StreamError::Io(e)) if e.kind() == ErrorKind::TimedOut);
     told.problem = match read {
         Ok(()) => None,
-        Err(e @ StreamError::Expected(..)) => Some(format!("the answer is not JSON ({e}): {}", quote(&told.head))),
-        Err(StreamError::Long) => Some(format!("the answer does not end: {}", quote(&told.head))),
+        Err(e @ StreamError::Expected(..)) => {
+            Some(format!("the answer is not JSON ({e}): {}", quote(&told.head, QUOTE)))
+        }
+        Err(StreamError::Long) => Some(format!("the answer does not end: {}", quote(&told.head, QUOTE))),
         Err(StreamError::End) if told.head.is_empty() => Some("the answer is empty".into()),
         Err(e) => Some(format!("the answer broke off after {} of {expected} items: {e}", told.items)),
     };
     if told.problem.is_none() && !told.clean && told.items == 0 && expected > 0 {
-        told.problem = Some(format!("the answer has no items, is this a bulk API? {}", quote(&told.head)));
+        told.problem = Some(format!("the answer has no items, is this a bulk API? {}", quote(&told.head, QUOTE)));
     }
     told
 }
@@ -216,9 +218,9 @@ pub fn cut(mut text: String, most: usize) -> String {
     text
 }
 
-/// The start of a page on one line.
-pub fn quote(page: &[u8]) -> String {
-    let start = page.get(..page.len().min(QUOTE)).unwrap_or_default();
+/// The start of a page on one line, at most so many bytes.
+pub fn quote(page: &[u8], most: usize) -> String {
+    let start = page.get(..page.len().min(most)).unwrap_or_default();
     String::from_utf8_lossy(start).replace(|c: char| c.is_control(), " ")
 }
 

@@ -1,6 +1,6 @@
 //! Bulk requests on worker threads: gzip, authorization, answers judged item by item.
 
-use super::answer::{Verdict, cut, quote, read};
+use super::answer::{QUOTE, REASON, Verdict, cut, quote, read};
 use crate::net::HttpClient;
 use crate::net::http::Answer;
 use crate::output::{Outcome, Why};
@@ -115,7 +115,7 @@ impl Client {
         let _ = answer.by_ref().take(PAGE).read_to_end(&mut page);
         answer.finish();
         self.trace(&page);
-        let why = http_error(status, &page);
+        let why = |most| http_error(status, &page, most);
         match status {
             _ if is_about_items(status, &page) && items.len() > 1 => {
                 let middle = from + (to - from) / 2;
@@ -126,12 +126,12 @@ impl Client {
                 let why = format!("413: the server takes no document of {} bytes", bytes.len());
                 items.iter().for_each(|i| left.refuse(i.1, why.clone()));
             }
-            _ if is_about_items(status, &page) => items.iter().for_each(|i| left.refuse(i.1, why.clone())),
+            _ if is_about_items(status, &page) => items.iter().for_each(|i| left.refuse(i.1, why(REASON))),
             // Something in this body may be at fault; all else is about the server or the way to it.
-            400 | 422 | 500 if !is_type_refused(status, &page) => left.retry(items, &why),
+            400 | 422 | 500 if !is_type_refused(status, &page) => left.retry(items, &why(QUOTE)),
             _ => {
                 left.down = true;
-                left.retry(items, &why);
+                left.retry(items, &why(QUOTE));
             }
         }
     }
@@ -200,8 +200,8 @@ fn is_type_refused(status: u16, page: &[u8]) -> bool {
     status == 400 && memchr::memmem::find(page, b"[_type]").is_some()
 }
 
-/// An HTTP status in words that name the remedy.
-fn http_error(status: u16, page: &[u8]) -> String {
+/// An HTTP status in words that name the remedy, with at most so many bytes of its page.
+fn http_error(status: u16, page: &[u8], most: usize) -> String {
     let hint = match status {
         300..=399 => " (it sends us elsewhere: check Host, Port, Path and tls)",
         401 => " (check HTTP_User and HTTP_Passwd, HTTP_API_Key or Cloud_Auth)",
@@ -211,7 +211,7 @@ fn http_error(status: u16, page: &[u8]) -> String {
         429 => " (the server is busy)",
         _ => "",
     };
-    format!("HTTP status {status}{hint}: {}", quote(page))
+    format!("HTTP status {status}{hint}: {}", quote(page, most))
 }
 
 #[cfg(test)]

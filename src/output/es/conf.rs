@@ -37,6 +37,18 @@ crate::conf_enum! {
     }
 }
 
+crate::conf_enum! {
+    /// What ids are made of.
+    pub enum GenerateId {
+        /// The server makes them.
+        Off = "off" | "false" | "no",
+        /// Tag, position and content.
+        On = "on" | "true" | "yes",
+        /// The document, as Fluent Bit does.
+        Content = "content",
+    }
+}
+
 crate::config! {
     /// Options of `es` and `opensearch`.
     pub struct EsConf {
@@ -84,8 +96,10 @@ crate::config! {
         path: Option<String> => "Path",
         /// The ingest pipeline.
         pipeline: Option<String> => "Pipeline",
-        /// Make ids from the content, so that what is sent twice is stored once.
-        generate_id: bool => "Generate_ID" = "off",
+        /// Make ids, so that what is sent twice is stored once in its index. `on`: of tag, content and where the record
+        /// came from (the place in its file), so that equal lines stay two documents. `content`: of the document alone, as
+        /// Fluent Bit does; equal documents become one.
+        generate_id: GenerateId => "Generate_ID" = "off",
         /// The kind of bulk item; update and upsert need an id.
         write_operation: WriteOperation => "Write_Operation" = "create",
         /// The key whose value is the id.
@@ -125,8 +139,11 @@ pub fn bulk(conf: &EsConf, cx: &mut MakeCx<'_>) -> Option<Bulk> {
     };
     bulk.id = match accessor(cx, "Id_Key", conf.id_key.as_deref())? {
         Some(key) => Id::Key(key),
-        None if conf.generate_id => Id::Hash,
-        None => Id::Server,
+        None => match conf.generate_id {
+            GenerateId::Off => Id::Server,
+            GenerateId::On => Id::Position,
+            GenerateId::Content => Id::Content,
+        },
     };
     if matches!(bulk.action, Action::Update | Action::Upsert) && matches!(bulk.id, Id::Server) {
         let what = "Write_Operation update and upsert need an id";

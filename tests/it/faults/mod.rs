@@ -69,11 +69,9 @@ scenarios! {
     rotation::symlink_swap, 5,
         "A symbolic link leads to one new file after the other, 200 times; the old one still gets lines, and every second one was renamed three times behind the link before.";
     kills::kills_with_memory_storage, 6,
-        "500 times kill -9 at a random instant, while the file is written to and renamed; `DB` and `Generate_ID` on.",
-        waits for "ids made of positions";
+        "500 times kill -9 at a random instant, while the file is written to and renamed; `DB` and `Generate_ID` on.";
     kills::equal_lines, 18,
-        "50,000 lines that are all the same, 50 times kill -9: each is one document.",
-        waits for "ids made of positions";
+        "50,000 lines that are all the same, 50 times kill -9: each is one document.";
     kills::database_damaged, 7,
         "Between restarts the database is deleted, cut, or has bits flipped, 50 times; ids keep documents single.",
         waits for "broken databases that are put aside";
