@@ -10,6 +10,7 @@ use crate::fmt::json_write::{JsonOpts, write_map};
 use crate::fmt::msgpack_read::MsgpackReader;
 use crate::fmt::msgpack_write;
 use crate::parse::regex::Regex;
+use crate::store::{self, pack};
 use crate::time::Time;
 use crate::time::strptime::TimeFormat;
 use crate::time::zone::Zone;
@@ -110,6 +111,25 @@ fn events(data: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     msgpack_write::write_events(&View::all(&batch), &mut out);
     (!batch.is_empty()).then_some(out)
+}
+
+/// A chunk file, and the payload of one: as many records are read as are said, and they are written and read as the same.
+pub fn chunk(data: &[u8]) {
+    let mut batch = Batch::new(Tag::new("fuzz"));
+    let loaded = store::load(data, &mut batch);
+    assert_eq!(loaded.map_or(0, |l| l.records), batch.len());
+    let mut batch = Batch::new(Tag::new("fuzz"));
+    let count = pack::read(data, &mut batch);
+    assert_eq!(count.unwrap_or(0), batch.len());
+    let (mut packed, mut again) = (Vec::new(), Batch::new(Tag::new("fuzz")));
+    pack::write(&batch, 0..batch.len(), &mut packed);
+    assert_eq!(pack::read(&packed, &mut again), Ok(batch.len()));
+    let written = [batch, again].map(|b| {
+        let mut out = Vec::new();
+        msgpack_write::write_events(&View::all(&b), &mut out);
+        out
+    });
+    assert_eq!(written[0], written[1]);
 }
 
 /// The first line as text, and what follows it.

@@ -1,8 +1,8 @@
 //! A chunk file as a whole: what is in it, and what it says of itself.
 
-use super::Damage;
 pub use super::files::Files;
 use super::frame::{Frame, Frames, HEADER, Head, Header, State};
+use super::{Damage, fluent_bit};
 use crate::event::Tag;
 use std::fs::File;
 use std::io;
@@ -88,7 +88,7 @@ fn headless(bytes: &[u8]) -> Damage {
 pub struct Summary {
     /// The tag of every record.
     pub tag: Tag,
-    /// The name of the input they came from.
+    /// The name of the input they came from; empty when only the folder of the file tells.
     pub input: String,
     /// How many records there are.
     pub records: usize,
@@ -99,13 +99,19 @@ pub struct Summary {
 }
 
 /// Reads what a chunk file says of itself, and little else: records are passed over, neither read nor checked, and behind
-/// the first header that is damaged nothing is looked for.
+/// the first header that is damaged nothing is looked for. Files of Fluent Bit say so little that they are read whole.
 ///
 /// # Errors
 /// The outer one when the file cannot be read, the inner one when it has no head.
 pub fn summary(path: &Path) -> io::Result<Result<Summary, Damage>> {
     let mut file = Window { file: File::open(path)?, start: 0, bytes: vec![0; WINDOW], used: 0 };
     file.fill(0)?;
+    if fluent_bit::is_one(file.bytes.get(..file.used).unwrap_or_default()) {
+        let bytes = Files::read(path)?;
+        let summary =
+            |(tag, records)| Summary { tag, input: String::new(), records, done: Vec::new(), len: bytes.len() as u64 };
+        return Ok(fluent_bit::summary(&bytes).map(summary));
+    }
     let len = if file.used < WINDOW { file.used as u64 } else { file.file.metadata()?.len() };
     let first = file.frame(0)?;
     let Some((head, mut at)) = first.and_then(|(h, payload)| match h.frame(payload, HEADER) {
@@ -277,6 +283,9 @@ mod tests {
         for (cut, n, outputs) in [(large.len() - 1, 10, 3), (large.len() - 10_000, 8, 3), (6000, 2, 1)] {
             assert_eq!(of(&large[..cut]), expected(n, &done[..outputs], cut), "{cut}");
         }
+        let old = include_bytes!("../../fuzz/seeds/chunk/fluent-bit");
+        let (tag, len) = (Tag::new("kube.app"), old.len() as u64);
+        assert_eq!(of(old), Ok(Summary { tag, input: String::new(), records: 3, done: vec![], len }));
         for bytes in [b"".as_slice(), b"nothing", &large[..30]] {
             assert_eq!(of(bytes).unwrap_err(), parse(bytes).unwrap_err());
         }

@@ -1,12 +1,12 @@
 //! Reading a chunk file into a batch, whoever wrote it.
 
-use super::{Contents, Damage, State, chunk_file, pack};
+use super::{Contents, Damage, State, chunk_file, fluent_bit, pack};
 use crate::event::{Batch, Tag};
 
 /// What a chunk file held, beside its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// The input its records came from.
+    /// The input its records came from; empty when only the folder of the file tells.
     pub input: String,
     /// The tag of every record.
     pub tag: Tag,
@@ -43,6 +43,9 @@ impl Loaded {
 /// # Errors
 /// When nothing can be read; then the batch is as it was.
 pub fn load(bytes: &[u8], batch: &mut Batch) -> Result<Loaded, Damage> {
+    if fluent_bit::is_one(bytes) {
+        return fluent_bit::load(bytes, batch);
+    }
     let Contents { head, records, done, mut left, mut state, .. } = chunk_file::parse(bytes)?;
     let mut count = 0;
     for payload in records {

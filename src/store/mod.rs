@@ -6,6 +6,7 @@
 pub mod chunk_file;
 pub mod dir;
 pub mod files;
+pub mod fluent_bit;
 pub mod frame;
 mod load;
 pub mod pack;

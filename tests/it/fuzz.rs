@@ -100,6 +100,11 @@ fn msgpack() {
     replay("msgpack", collector::fuzz::msgpack);
 }
 
+#[test]
+fn chunk_files() {
+    replay("chunk", collector::fuzz::chunk);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -107,5 +112,5 @@ fn no_target_is_left_out() {
     let mut names: Vec<_> =
         fs::read_dir(dir).unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["ini.rs", "json.rs", "msgpack.rs", "regex.rs", "strptime.rs"]);
+    assert_eq!(names, ["chunk.rs", "ini.rs", "json.rs", "msgpack.rs", "regex.rs", "strptime.rs"]);
 }
