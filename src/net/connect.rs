@@ -2,11 +2,15 @@
 
 use crate::conf::common::NetOut;
 use crate::rt::{Source, timeout};
+#[cfg(feature = "es")]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::fmt;
 use std::io::{Error, ErrorKind, Result};
+#[cfg(feature = "es")]
+use std::net::TcpStream;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -108,6 +112,41 @@ pub struct OpenSocket {
 
 /// Connects to one address; the caller sets the time limit.
 async fn tcp(addr: SocketAddr, options: &Options) -> Result<Source<OwnedFd>> {
+    let fd = unconnected(addr, options)?;
+    let begun = rustix::net::connect(&fd, &addr);
+    finish(fd, begun).await
+}
+
+/// Connects to one address within `limit`; blocks. The socket blocks too.
+///
+/// # Errors
+/// `TimedOut`, and whatever connect(2) answers.
+#[cfg(feature = "es")]
+pub(super) fn tcp_blocking(addr: SocketAddr, options: &Options, limit: Option<Duration>) -> Result<TcpStream> {
+    let fd = unconnected(addr, options)?;
+    match rustix::net::connect(&fd, &addr) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
+        Err(e) => return Err(e.into()),
+    }
+    let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
+        match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], left.as_ref()) {
+            Ok(0) => return Err(ErrorKind::TimedOut.into()),
+            Ok(_) => break,
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    sockopt::socket_error(&fd)??;
+    let stream = TcpStream::from(fd);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+/// A socket for this address, non-blocking, with its options set.
+fn unconnected(addr: SocketAddr, options: &Options) -> Result<OwnedFd> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let fd = socket(family)?;
     if let Some(source) = options.source {
@@ -126,8 +165,7 @@ async fn tcp(addr: SocketAddr, options: &Options) -> Result<Source<OwnedFd>> {
             sockopt::set_tcp_keepcnt(&fd, count)?;
         }
     }
-    let begun = rustix::net::connect(&fd, &addr);
-    finish(fd, begun).await
+    Ok(fd)
 }
 
 /// Connects to a Unix stream socket.

@@ -2,6 +2,7 @@
 //!
 //! The cache holds failures as well: ten thousand chunks for a name that does not resolve ask once in five seconds.
 
+use crate::conf::common::NetOut;
 use crate::rt::{Notify, Workers, spawn};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
@@ -32,6 +33,26 @@ pub enum Prefer {
     V4,
     /// IPv6 first.
     V6,
+}
+
+impl Prefer {
+    /// What `net.dns.prefer_*` say.
+    pub fn of(net: &NetOut) -> Self {
+        match (net.prefer_ipv4, net.prefer_ipv6) {
+            (true, _) => Self::V4,
+            (_, true) => Self::V6,
+            _ => Self::System,
+        }
+    }
+
+    /// Puts the preferred addresses first; otherwise their order stays.
+    pub fn sort(self, addrs: &mut [SocketAddr]) {
+        match self {
+            Self::System => {}
+            Self::V4 => addrs.sort_by_key(SocketAddr::is_ipv6),
+            Self::V6 => addrs.sort_by_key(SocketAddr::is_ipv4),
+        }
+    }
 }
 
 type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -87,11 +108,7 @@ impl Resolver {
         }
         let mut addrs = self.addrs(bare).await.map_err(|why| format!("cannot resolve '{host}': {why}"))?;
         addrs.iter_mut().for_each(|a| a.set_port(port));
-        match prefer {
-            Prefer::System => {}
-            Prefer::V4 => addrs.sort_by_key(SocketAddr::is_ipv6),
-            Prefer::V6 => addrs.sort_by_key(SocketAddr::is_ipv4),
-        }
+        prefer.sort(&mut addrs);
         Ok(addrs)
     }
 

@@ -47,16 +47,11 @@ impl Upstream {
     /// # Errors
     /// When `net.source_address` is no address.
     pub fn new(target: Target, net: &NetOut, tls: Option<ClientTls>) -> Result<Self, String> {
-        let prefer = match (net.prefer_ipv4, net.prefer_ipv6) {
-            (true, _) => Prefer::V4,
-            (_, true) => Prefer::V6,
-            _ => Prefer::System,
-        };
         Ok(Self(Rc::new(Inner {
             target,
             tls,
             options: Options::of(net)?,
-            prefer,
+            prefer: Prefer::of(net),
             connect_timeout: net.connect_timeout,
             io_timeout: net.io_timeout,
             keepalive: net.keepalive,

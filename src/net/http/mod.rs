@@ -1,17 +1,19 @@
 //! HTTP requests on worker threads: ureq's connections and keep-alive, our TLS.
 
+mod tcp;
 mod tls;
 mod watch;
 
-use super::ClientTls;
-use super::connect::words;
+use super::connect::{Options, words};
+use super::{ClientTls, Prefer};
 use crate::conf::common::NetOut;
 use flate2::read::MultiGzDecoder;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
+use tcp::TcpConnector;
 use tls::TlsConnector;
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, BodyReader, Error, Timeout};
 use watch::{Watch, is_stale};
 
@@ -44,7 +46,10 @@ enum Body {
 
 impl HttpClient {
     /// A client that keeps up to `pool` connections, as `net.*` allows.
-    pub fn new(net: &NetOut, pool: usize, tls: Option<ClientTls>) -> Self {
+    ///
+    /// # Errors
+    /// When `net.source_address` is no address.
+    pub fn new(net: &NetOut, pool: usize, tls: Option<ClientTls>) -> Result<Self, String> {
         let (pool, idle) = if net.keepalive { (pool, net.keepalive_idle_timeout) } else { (0, Duration::ZERO) };
         let set = |time: Duration| (!time.is_zero()).then_some(time);
         let patience = set(net.io_timeout).unwrap_or(PATIENCE);
@@ -64,10 +69,10 @@ impl HttpClient {
             .build();
         let connector =
             ().chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
+                .chain(TcpConnector { options: Options::of(net)?, prefer: Prefer::of(net) })
                 .chain(TlsConnector(tls))
                 .chain(Watch { most: net.keepalive_max_recycle });
-        Self { agent: Agent::with_parts(config, connector, DefaultResolver::default()), patience }
+        Ok(Self { agent: Agent::with_parts(config, connector, DefaultResolver::default()), patience })
     }
 
     /// Posts a body. Blocks, and so does reading the answer: for worker threads.

@@ -27,7 +27,7 @@ fn plain(conf: &[(&str, &str)], serve: impl Fn(TcpStream) + Send + 'static) -> (
     let url = format!("http://{}/", listener.local_addr().unwrap());
     thread::spawn(move || listener.incoming().flatten().for_each(serve));
     let net = NetOut::load(&Section::of("OUTPUT", conf), &mut Diags::new()).unwrap();
-    (HttpClient::new(&net, 1, None), url)
+    (HttpClient::new(&net, 1, None).unwrap(), url)
 }
 
 /// Reads requests that end with `!`; each is answered with these pieces, with a pause before each.
@@ -92,6 +92,43 @@ fn a_connection_serves_as_many_requests_as_it_may() {
     }
 }
 
+#[test]
+fn connections_are_made_as_the_keys_say() {
+    let serve = |stream: TcpStream| {
+        let from = stream.peer_addr().unwrap().ip();
+        pieces(stream, &[format!("HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{from}").into_bytes()], Duration::ZERO);
+    };
+    let (client, url) = plain(&[("net.source_address", "127.0.0.5"), ("net.tcp_keepalive", "on")], serve);
+    assert_eq!(said(client.post(&url, &[], b"!")), Ok((200, "127.0.0.5".into())));
+    // `localhost` may be ::1 as well, where nobody listens.
+    for prefer in ["net.dns.prefer_ipv4", "net.dns.prefer_ipv6"] {
+        let (client, url) = plain(&[(prefer, "on")], serve);
+        let url = url.replace("127.0.0.1", "localhost");
+        assert_eq!(said(client.post(&url, &[], b"!")), Ok((200, "127.0.0.1".into())), "{prefer}");
+    }
+    let net = NetOut::load(&Section::of("OUTPUT", &[("net.source_address", "eth0")]), &mut Diags::new()).unwrap();
+    assert_eq!(HttpClient::new(&net, 1, None).unwrap_err(), "'eth0' is not an IP address");
+}
+
+#[test]
+fn a_connection_that_does_not_come_about_has_its_limit() {
+    // A backlog that is full: the system answers no more connections.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut held = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(200)) {
+        held.push(stream);
+    }
+    let conf = [("net.connect_timeout", "0.2")];
+    let net = NetOut::load(&Section::of("OUTPUT", &conf), &mut Diags::new()).unwrap();
+    let client = HttpClient::new(&net, 1, None).unwrap();
+    let begun = std::time::Instant::now();
+    let why = said(client.post(&format!("http://{addr}/"), &[], b"!")).unwrap_err();
+    assert_eq!(why, "no connection in time (net.connect_timeout)");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
 /// Answers each connection's requests with 200 and their body.
 fn server(tls: ServerTls) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -137,7 +174,7 @@ fn post(port: u16, host: &str, pairs: &[(&str, &str)]) -> Result<(u16, String), 
     let mut diags = Diags::new();
     let net = NetOut::load(&section, &mut diags).unwrap();
     let tls = ClientTls::new(&TlsClient::load(&section, &mut diags).unwrap()).unwrap();
-    said(HttpClient::new(&net, 1, tls).post(&format!("https://{host}:{port}/_bulk"), &[], b"{\"a\":1}\n"))
+    said(HttpClient::new(&net, 1, tls).unwrap().post(&format!("https://{host}:{port}/_bulk"), &[], b"{\"a\":1}\n"))
 }
 
 #[test]

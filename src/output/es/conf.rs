@@ -209,8 +209,15 @@ pub fn client(conf: &EsConf, cx: &mut MakeCx<'_>, workers: usize) -> Option<Clie
         url.extend(form_encoded(p));
     }
     let tls = cx.client_tls(&tls)?;
+    let http = match HttpClient::new(&net, workers, tls) {
+        Ok(http) => http,
+        Err(why) => {
+            let key = "net.source_address";
+            return cx.refuse(key, format!("{key}: {why}"), "Give an address of this machine, for example 192.0.2.7.");
+        }
+    };
     Some(Client {
-        http: HttpClient::new(&net, workers, tls),
+        http,
         url,
         authorization,
         gzip: conf.compress == Compress::Gzip,

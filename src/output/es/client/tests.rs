@@ -86,7 +86,7 @@ fn server(script: Vec<Act>) -> (String, JoinHandle<Vec<String>>) {
 
 fn client(url: String) -> Client {
     let net = NetOut::load(&Section::of("OUTPUT", &[("net.io_timeout", "0.3")]), &mut Diags::new()).unwrap();
-    let http = HttpClient::new(&net, 1, None);
+    let http = HttpClient::new(&net, 1, None).unwrap();
     Client { http, url, authorization: None, gzip: false, trace_error: false, label: "output:es:es.0".into() }
 }
 
