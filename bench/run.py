@@ -19,7 +19,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Cost against md5sum that is not to be exceeded.
-BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2}
+BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64}
 PEAK_MIB = 32
 IDLE_MIB = 5
 BINARY_MIB = 7
@@ -38,6 +38,7 @@ CRI = """[FILTER]
     Remove logtag
     Set cluster bench
 """
+ES = "[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"
 CASES = [
     ("null", "tail → null", "nginx", TAIL + NULL),
     ("nginx", "tail, parser nginx → null", "nginx", TAIL + "    Parser nginx\n" + NULL),
@@ -45,8 +46,9 @@ CASES = [
     ("cri", "tail, parser cri, grep, modify → null", "cri", TAIL + "    Parser cri\n" + CRI + NULL),
     ("file", "tail, parser nginx → file (JSON lines)", "nginx",
      TAIL + "    Parser nginx\n[OUTPUT]\n    Name file\n    Match *\n    Path {dir}\n    File out\n    Format json_lines\n"),
-    ("es", "tail, parser nginx → es (counting server)", "nginx",
-     TAIL + "    Parser nginx\n[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"),
+    ("es", "tail, parser nginx → es (counting server)", "nginx", TAIL + "    Parser nginx\n" + ES),
+    ("es_disk", "the same with storage.type filesystem", "nginx",
+     "    storage.path chunks\n" + TAIL + "    Parser nginx\n    storage.type filesystem\n" + ES),
 ]
 
 
@@ -103,7 +105,7 @@ def measure(case, conf, facts, binary, sink, work, repeats):
         # Both read from memory, not from the disk.
         warm(facts["path"])
         md5, _, _, _ = timed(["md5sum", facts["path"]], box)
-        server, port = start_sink(sink, box) if case == "es" else (None, 0)
+        server, port = start_sink(sink, box) if case.startswith("es") else (None, 0)
         text = SERVICE + conf.format(file=facts["path"], dir=box, port=port)
         with open(os.path.join(box, "bench.conf"), "w") as out:
             out.write(text)
@@ -182,7 +184,7 @@ def check(case, facts, box, port, code):
     if case == "file":
         with open(os.path.join(box, "out"), "rb") as out:
             got = sum(block.count(b"\n") for block in iter(lambda: out.read(1 << 20), b""))
-    elif case == "es":
+    elif case.startswith("es"):
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.request("GET", "/count")
         got = int(connection.getresponse().read())

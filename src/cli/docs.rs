@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::help::{COMPATIBLE, facts};
 use crate::conf::common::{NetIn, NetOut, TlsClient, TlsServer};
-use crate::conf::{Catalog, KeyDef, Kind, PluginInfo, Service, Table, common};
+use crate::conf::{Catalog, KeyDef, Kind, PluginInfo, Service, StorageConf, Table, common};
 use crate::parse::{ParserConf, ParserSet};
 
 /// The whole document.
@@ -17,7 +17,8 @@ pub fn markdown(catalog: &Catalog) -> String {
          ## SERVICE\n\n"
     );
     keys(&mut out, Service::KEYS);
-    not_served(&mut out, Service::TABLE.unserved_names().collect());
+    keys(&mut out, StorageConf::KEYS);
+    not_served(&mut out, Service::TABLE.unserved_names().chain(StorageConf::TABLE.unserved_names()).collect());
     out.push_str("## PARSER (in a file named by `Parsers_File`)\n\n");
     keys(&mut out, ParserConf::KEYS);
     not_served(&mut out, ParserConf::TABLE.unserved_names().collect());

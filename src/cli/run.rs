@@ -34,7 +34,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let loaded = load::load(args.config.as_deref(), sections, &catalog, Env::of_process(), &mut diags);
     let Some(loaded) = loaded else { return report(&diags) };
     let parsers = ParserSet::new(loaded.parsers, &mut diags);
-    let setting = Setting { service: &loaded.service, parsers: &parsers, dir: &loaded.dir };
+    let setting = Setting { service: &loaded.service, storage: &loaded.storage, parsers: &parsers, dir: &loaded.dir };
     let engine = engine::build(&loaded.doc, &setting, &mut diags);
     let Some(engine) = engine.filter(|_| !diags.has_errors()) else { return report(&diags) };
     if args.action == Action::DryRun {

@@ -254,18 +254,18 @@ mod tests {
         let (_, diags) = said("[INPUT]\n    Name tail\n    qwertz x\n");
         let want = "unknown configuration property 'qwertz'. The following properties are allowed: Path, Refresh_Interval, Parser_*, tls, ";
         assert!(diags.to_string().contains(want), "{diags}");
-        assert!(!diags.to_string().contains("storage.type") && diags.to_string().contains("Mem_Buf_Limit"), "{diags}");
+        assert!(!diags.to_string().contains("threaded") && diags.to_string().contains("Mem_Buf_Limit"), "{diags}");
     }
 
     #[test]
     fn keys_not_served_yet_are_named_unless_they_ask_for_nothing() {
         check(
-            "    Name tail\n    Multiline on\n    docker_mode off\n    generic.encoding x\n    storage.type filesystem\n",
+            "    Name tail\n    Multiline on\n    docker_mode off\n    generic.encoding x\n    threaded on\n",
             &[
                 "fluent-bit.conf:3:5: warning: [input:tail:tail.0] property 'Multiline' is not served yet: it has no effect",
                 "fluent-bit.conf:4:5: warning: [input:tail:tail.0] property 'docker_mode' is not served yet: it has no effect",
                 "fluent-bit.conf:5:5: warning: [input:tail:tail.0] property 'generic.encoding' is not served yet: it has no effect",
-                "fluent-bit.conf:6:5: warning: [input:tail:tail.0] property 'storage.type' is not served yet: it has no effect",
+                "fluent-bit.conf:6:5: warning: [input:tail:tail.0] property 'threaded' is not served yet: it has no effect",
             ],
         );
         check("    Name tail\n    Multiline No\n    storage.type MEMORY\n    threaded off\n", &[]);

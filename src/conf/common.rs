@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::plugin::Kind;
 use super::schema::Table;
+use super::storage::StorageType;
 use super::value::{FromConf, Size};
 
 /// The keys every plugin of a kind takes.
@@ -84,9 +85,14 @@ crate::config! {
         log_level: Option<LogLevel> => "Log_Level",
         /// The input is paused while its records wait in more memory than this; 0 is no limit.
         mem_buf_limit: Size => "Mem_Buf_Limit" = "0",
+        /// Where its records wait for their outputs.
+        storage_type: Option<StorageType> => "storage.type",
+        /// With `storage.type filesystem`: pause the input when `storage.max_chunks_up` chunks are in memory, instead of
+        /// leaving further ones on the disk alone.
+        pause_on_chunks_overlimit: bool => "storage.pause_on_chunks_overlimit" = "off",
     }
     unserved [
-        "storage.type=memory", "storage.pause_on_chunks_overlimit=off", "routable=on", "threaded=off",
+        "routable=on", "threaded=off",
         "thread.ring_buffer.capacity", "thread.ring_buffer.window", "rate_window", "rate_gate=off",
         "rate_gate.max_bytes=0", "rate_gate.max_records=0", "rate_gate.backpressure=on", "rate_gate.resume_ratio=0.80",
         "log_suppress_interval=0"
@@ -128,8 +134,11 @@ crate::config! {
         host: Option<String> => "Host",
         /// Its port.
         port: Option<u16> => "Port",
+        /// Bytes that chunk files for this output may take on the disk; beyond it the oldest are dropped, counted and
+        /// said. 0 is no limit.
+        total_limit_size: Size => "storage.total_limit_size" = "0",
     }
-    unserved ["storage.total_limit_size", "log_suppress_interval=0", "ipv6=off"]
+    unserved ["log_suppress_interval=0", "ipv6=off"]
 }
 
 crate::config! {

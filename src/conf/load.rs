@@ -10,6 +10,7 @@ use super::plugin::Catalog;
 use super::schema::Item;
 use super::section::{Document, Section};
 use super::service::{self, SECTIONS, Service};
+use super::storage::StorageConf;
 use crate::error::{Diags, Place};
 use crate::util::suggest::nearest;
 
@@ -20,6 +21,8 @@ use crate::util::suggest::nearest;
 pub struct Loaded {
     /// The settings of the program.
     pub service: Service,
+    /// Its keys about buffering.
+    pub storage: StorageConf,
     /// All sections of the pipeline in order: those of the command line, then those of the files.
     pub doc: Document,
     /// The `[PARSER]` sections of all parsers' files, labelled `parser:NAME`.
@@ -50,12 +53,12 @@ pub fn load(
     doc.sections.splice(0..0, given);
     env.apply(&mut doc, diags);
     check::pipeline(&mut doc, catalog, diags);
-    let service = service::load(&doc, &env, diags)?;
+    let (service, storage) = service::load(&doc, &env, diags)?;
     let mut parsers = Vec::new();
     for file in &service.parsers_file.0 {
         parsers.extend(parsers_file(file, &dir, &env, diags));
     }
-    Some(Loaded { service, doc, parsers, dir })
+    Some(Loaded { service, storage, doc, parsers, dir })
 }
 
 /// Takes away the settings that the command line gives too. `Parsers_File` adds up.

@@ -14,6 +14,7 @@ pub mod plugin;
 pub mod schema;
 pub mod section;
 pub mod service;
+pub mod storage;
 pub mod value;
 
 pub use env::Env;
@@ -22,4 +23,5 @@ pub use plugin::{Catalog, Kind, PluginInfo};
 pub use schema::{Field, Item, KeyDef, Many, Table};
 pub use section::{Document, Entry, Section};
 pub use service::Service;
+pub use storage::StorageConf;
 pub use value::{BinarySize, CList, FromConf, SList, Size};

@@ -7,6 +7,7 @@ use super::common::LogLevel;
 use super::env::Env;
 use super::schema::Many;
 use super::section::{Document, Section};
+use super::storage::StorageConf;
 use super::value::FromConf;
 use crate::error::{Diags, Place};
 use crate::util::duration;
@@ -73,20 +74,18 @@ crate::config! {
         "sp.convert_from_str_to_num=on", "dns.mode", "dns.resolver", "dns.prefer_ipv4=off", "dns.prefer_ipv6=off",
         "Hot_Reload=off", "Hot_Reload.Ensure_Thread_Safety=on", "Hot_Reload.Timeout=0", "multiline_buffer_limit",
         "Enable_Chunk_Trace=off", "security.fips_mode=off", "windows.maxstdio", "flush.adaptive=off",
-        "flush.adaptive.*", "storage.path", "storage.sync=normal", "storage.checksum=off", "storage.max_chunks_up",
-        "storage.backlog.mem_limit", "storage.backlog.flush_on_shutdown=off", "storage.metrics",
-        "storage.delete_irrecoverable_chunks=off", "storage.trim_files=off", "storage.type=memory",
-        "storage.inherit=off", "storage.keep.rejected=off", "storage.rejected.path", "storage.rejected.limit"
+        "flush.adaptive.*"
     ]
 }
 
 /// Reads all `[SERVICE]` sections as one.
-pub fn load(doc: &Document, env: &Env, diags: &mut Diags) -> Option<Service> {
+pub fn load(doc: &Document, env: &Env, diags: &mut Diags) -> Option<(Service, StorageConf)> {
     let place = doc.named("service").next().map_or_else(Place::command_line, |s| s.place.clone());
     let mut all = Section::new("SERVICE", place);
     all.entries = doc.named("service").flat_map(|s| s.entries.iter().cloned()).collect();
-    check::keys(&all, &[Service::TABLE], diags);
+    check::keys(&all, &[Service::TABLE, StorageConf::TABLE], diags);
     let mut service = Service::load(&all, diags);
+    let storage = StorageConf::load(&all, diags);
     if let (Some(service), Some(text)) = (&mut service, env.get("FLB_LOG_LEVEL")) {
         match LogLevel::from_conf(&text) {
             Ok(level) => service.log_level = level,
@@ -99,7 +98,7 @@ pub fn load(doc: &Document, env: &Env, diags: &mut Diags) -> Option<Service> {
         let what = format!("[service] scheduler.base {} and scheduler.cap {}", s.scheduler_base, s.scheduler_cap);
         diags.error_help(place, what, "base must be at least 1, and cap not below base");
     }
-    service
+    service.zip(storage)
 }
 
 #[cfg(test)]
@@ -110,7 +109,7 @@ mod tests {
     fn check(text: &str, env: &[(&str, &str)]) -> (Option<Service>, String) {
         let mut diags = Diags::new();
         let doc = ini::parse("c.conf", text.as_bytes(), &mut diags);
-        let service = load(&doc, &Env::of(env), &mut diags);
+        let service = load(&doc, &Env::of(env), &mut diags).map(|(service, _)| service);
         (service, diags.to_string())
     }
 

@@ -1,14 +1,15 @@
 //! From a checked configuration to a pipeline.
 
-use super::core::{Core, FilterState, Parts};
-use super::delivery::OutputState;
-use super::intake::InputState;
+use super::core::{Core, FilterState, Parts, Terms};
+use super::delivery::{Limits, OutputState};
+use super::intake::{InputState, Spec};
 use super::route::{Routes, Rule};
 use super::stats::FilterStats;
 use super::{Engine, Ready};
 use crate::conf::common::{FilterCommon, InputCommon, OutputCommon, RetryLimit};
 use crate::conf::service::Service;
-use crate::conf::{Document, Kind};
+use crate::conf::storage::StorageType;
+use crate::conf::{Document, Kind, StorageConf};
 use crate::error::Diags;
 use crate::event::Tag;
 use crate::filter::{self, Filter};
@@ -35,6 +36,8 @@ pub(super) const FOREVER: Duration = Duration::from_secs(365 * 86400);
 pub struct Setting<'a> {
     /// `[SERVICE]`.
     pub service: &'a Service,
+    /// Its keys about buffering.
+    pub storage: &'a StorageConf,
     /// Every parser by name.
     pub parsers: &'a ParserSet,
     /// The folder of the main configuration file.
@@ -53,15 +56,15 @@ pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option
         let name = section.label.splitn(3, ':').nth(2).unwrap_or(plugin);
         let mut cx = MakeCx { section, name, diags, parsers: setting.parsers, json, dir: setting.dir };
         match kind {
-            Kind::Input => parts.input(plugin, &mut cx),
-            Kind::Filter => parts.filter(plugin, &mut cx),
+            Kind::Input => parts.input(plugin, &mut cx, setting.storage),
+            Kind::Filter => parts.filter(plugin, &mut cx, setting.storage),
             Kind::Output => parts.output(plugin, &mut cx, only_pair),
         }
     }
     if diags.has_errors() {
         return None;
     }
-    Some(parts.assemble(setting.service))
+    Some(parts.assemble(setting))
 }
 
 /// The instances as they are made.
@@ -73,10 +76,9 @@ struct Made {
 }
 
 struct MadeInput {
-    name: String,
     label: String,
     tag: Tag,
-    limit: Option<usize>,
+    spec: Spec,
     input: Box<dyn Input>,
 }
 
@@ -89,29 +91,43 @@ struct MadeFilter {
 struct MadeOutput {
     name: String,
     rule: Rule,
-    retries: Option<u32>,
+    limits: Limits,
     output: Box<dyn Output>,
 }
 
 impl Made {
-    fn input(&mut self, plugin: &str, cx: &mut MakeCx<'_>) {
+    fn input(&mut self, plugin: &str, cx: &mut MakeCx<'_>, storage: &StorageConf) {
         let common = InputCommon::load(cx.section, cx.diags);
         let found = input::PLUGINS.iter().find(|p| p.info.name.eq_ignore_ascii_case(plugin));
         let made = found.and_then(|p| (p.make)(cx));
         if let (Some(common), Some(input)) = (common, made) {
             let tag = Tag::new(common.tag.as_deref().unwrap_or(cx.name));
             let limit = usize::try_from(common.mem_buf_limit.0).ok().filter(|n| *n > 0);
-            self.inputs.push(MadeInput { name: cx.name.to_owned(), label: cx.label(), tag, limit, input });
+            let inherited = if storage.inherit { storage.storage_type } else { StorageType::Memory };
+            let kind = common.storage_type.unwrap_or(inherited);
+            if !require_path(cx, "storage.type", kind, storage) {
+                return;
+            }
+            let spec = Spec {
+                limit_is_default: limit.is_none(),
+                storage: kind,
+                pause_on_chunks: common.pause_on_chunks_overlimit,
+                is_patient: input.is_patient(),
+                ..Spec::new(cx.name, limit.unwrap_or(DEFAULT_LIMIT))
+            };
+            self.inputs.push(MadeInput { label: cx.label(), tag, spec, input });
         }
     }
 
-    fn filter(&mut self, plugin: &str, cx: &mut MakeCx<'_>) {
+    fn filter(&mut self, plugin: &str, cx: &mut MakeCx<'_>, storage: &StorageConf) {
         let common = FilterCommon::load(cx.section, cx.diags);
         let found = filter::PLUGINS.iter().find(|p| p.info.name.eq_ignore_ascii_case(plugin));
         let made = found.and_then(|p| (p.make)(cx));
         let Some(common) = common else { return };
         let rule = rule(cx, common.matches.as_deref(), common.match_regex.as_deref());
-        if let (Some(rule), Some(filter)) = (rule, made) {
+        if let (Some(rule), Some(filter)) = (rule, made)
+            && filter.emits().is_none_or(|e| require_path(cx, "Emitter_Storage.type", e.storage, storage))
+        {
             self.filters.push(MadeFilter { name: cx.name.to_owned(), rule, filter });
         }
     }
@@ -130,39 +146,70 @@ impl Made {
             RetryLimit::Times(n) => Some(n),
             RetryLimit::Unlimited => None,
         };
-        self.outputs.push(MadeOutput { name: cx.name.to_owned(), rule, retries, output });
+        let limits = Limits { retries, disk: common.total_limit_size.0, eager: Duration::ZERO };
+        self.outputs.push(MadeOutput { name: cx.name.to_owned(), rule, limits, output });
     }
 
-    fn assemble(self, service: &Service) -> Engine {
-        let grace = u64::try_from(service.grace).ok().filter(|s| *s > 0).map_or(FOREVER, Duration::from_secs);
+    fn assemble(self, setting: &Setting<'_>) -> Engine {
+        let (service, storage) = (setting.service, setting.storage);
+        let unlimited = |n: u64| usize::try_from(n).ok().filter(|n| *n > 0).unwrap_or(usize::MAX);
         let backoff = Backoff { base_secs: service.scheduler_base.into(), cap_secs: service.scheduler_cap.into() };
-        let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+        let terms = Terms {
+            flush: service.flush.0,
+            grace: u64::try_from(service.grace).ok().filter(|s| *s > 0).map_or(FOREVER, Duration::from_secs),
+            flush_on_shutdown: storage.flush_on_shutdown,
+            backoff,
+            mem_limit: unlimited(storage.mem_limit.0),
+            max_chunks_up: storage.max_chunks_up.max(1),
+            show_storage: storage.metrics,
+            seed: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64),
+        };
         let (filter_rules, filters): (Vec<_>, Vec<_>) =
             self.filters.into_iter().map(|f| (f.rule, (f.name, f.filter))).unzip();
         let (output_rules, outputs): (Vec<_>, Vec<_>) =
-            self.outputs.into_iter().map(|o| (o.rule, (o.name, o.retries, o.output))).unzip();
-        let core = Rc::new(Core::new(service.flush.0, grace, backoff, Routes::new(filter_rules, output_rules), seed));
+            self.outputs.into_iter().map(|o| (o.rule, (o.name, o.limits, o.output))).unzip();
+        let core = Rc::new(Core::new(terms, Routes::new(filter_rules, output_rules)));
         let mut parts = Parts::default();
         let mut ready = Vec::new();
-        for MadeInput { name, label, tag, limit, input } in self.inputs {
-            let state = InputState::new(&core, &name, limit.unwrap_or(DEFAULT_LIMIT), false);
-            let state = Rc::new(if limit.is_none() { state.with_default_limit() } else { state });
+        for MadeInput { label, tag, spec, input } in self.inputs {
+            let state = Rc::new(InputState::new(&core, spec));
             parts.inputs.push(state.clone());
             ready.push(Ready { state, label, tag, input });
         }
         for (name, filter) in filters {
-            let emitter =
-                filter.emits().map(|e| Rc::new(InputState::new(&core, &e.name, e.mem_buf_limit.max(1), true)));
+            let emitter = filter.emits().map(|e| {
+                let spec = Spec { is_emitter: true, storage: e.storage, ..Spec::new(&e.name, e.mem_buf_limit.max(1)) };
+                Rc::new(InputState::new(&core, spec))
+            });
             let filter = RefCell::new(filter);
             parts.filters.push(FilterState { name, filter, stats: FilterStats::default(), emitter });
         }
-        for (index, (name, retries, output)) in outputs.into_iter().enumerate() {
-            parts.outputs.push(Rc::new(OutputState::new(&name, index, output, retries)));
+        for (index, (name, limits, output)) in outputs.into_iter().enumerate() {
+            let limits = Limits { eager: Duration::from_secs(backoff.base_secs.saturating_add(1)), ..limits };
+            parts.outputs.push(Rc::new(OutputState::new(&name, index, output, &limits)));
+        }
+        if storage.path.is_some() {
+            let spec = Spec {
+                storage: StorageType::Filesystem,
+                is_backlog: true,
+                ..Spec::new("storage_backlog.0", unlimited(storage.backlog_mem_limit.0))
+            };
+            parts.backlog = Some(Rc::new(InputState::new(&core, spec)));
         }
         // Set once, here.
         let _ = core.parts.set(parts);
-        Engine { core, inputs: ready }
+        Engine { core, inputs: ready, storage: storage.clone() }
     }
+}
+
+/// Chunk files need a folder.
+fn require_path(cx: &mut MakeCx<'_>, key: &str, kind: StorageType, storage: &StorageConf) -> bool {
+    let missing = kind == StorageType::Filesystem && storage.path.is_none();
+    if missing {
+        let what = format!("{key} filesystem needs a folder, but [SERVICE] has no storage.path");
+        cx.refuse::<()>(key, what, "Add to [SERVICE], for example: storage.path /var/lib/collector");
+    }
+    !missing
 }
 
 /// Compiles `Match` and `Match_Regex`.

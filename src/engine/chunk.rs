@@ -1,73 +1,260 @@
-//! A chunk: a closed batch on its way to the outputs.
+//! A chunk: a closed batch on its way to the outputs, in memory ("up") or on the disk alone ("down").
 
 use super::core::Core;
 use super::intake::InputState;
+use super::storage::{ChunkFile, Storage};
 use crate::event::{Batch, Tag};
 use crate::input::Ack;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
-use std::time::SystemTime;
 
-/// A batch that its routed outputs share; when the last of them lets it go, its memory returns and its acks fire.
+/// Records that the routed outputs share; when the last of them lets go, memory returns, acks fire and the file goes.
 pub(super) struct Chunk {
-    /// `PID-SECONDS.NANOSECONDS.flb`, as log lines name it.
+    /// `PID-SECONDS.NANOSECONDS.flb`, as log lines and the disk name it.
     pub(super) name: String,
     pub(super) task_id: u32,
     pub(super) input: Rc<InputState>,
-    batch: Option<Batch>,
-    acks: Vec<Ack>,
-    memory: usize,
+    pub(super) tag: Tag,
+    /// Its records, also while it is down.
+    records: Cell<usize>,
+    body: RefCell<Option<Batch>>,
+    memory: Cell<usize>,
+    /// It is counted among the chunks that are up.
+    counted: Cell<bool>,
+    acks: RefCell<Vec<Ack>>,
+    file: RefCell<Option<Rc<ChunkFile>>>,
+    /// Outputs that send it now.
+    running: Cell<usize>,
+    /// The outputs that have it.
+    done: RefCell<Vec<String>>,
+    /// What is left of it for outputs that have a part, by their names.
+    left: RefCell<Vec<(String, Vec<u32>)>>,
     core: Weak<Core>,
     lost: Cell<bool>,
 }
 
 impl Chunk {
-    pub(super) fn new(core: &Rc<Core>, input: &Rc<InputState>, batch: Batch, acks: Vec<Ack>, memory: usize) -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    /// A closed batch; its memory is counted from now on.
+    pub(super) fn new(
+        core: &Rc<Core>,
+        input: &Rc<InputState>,
+        name: String,
+        batch: Batch,
+        acks: Vec<Ack>,
+        file: Option<Rc<ChunkFile>>,
+    ) -> Rc<Self> {
+        let this = Self::bare(core, input, name, batch.tag().clone(), file);
+        this.acks.replace(acks);
+        this.load(batch, Vec::new());
+        let this = Rc::new(this);
+        input.enlist(&this);
+        this
+    }
+
+    /// A chunk of an earlier run, with so many records.
+    pub(super) fn stored(
+        core: &Rc<Core>,
+        input: &Rc<InputState>,
+        name: String,
+        tag: Tag,
+        records: usize,
+        file: Rc<ChunkFile>,
+    ) -> Rc<Self> {
+        let this = Self::bare(core, input, name, tag, Some(file));
+        this.records.set(records);
+        Rc::new(this)
+    }
+
+    fn bare(core: &Rc<Core>, input: &Rc<InputState>, name: String, tag: Tag, file: Option<Rc<ChunkFile>>) -> Self {
         core.chunks.set(core.chunks.get() + 1);
         Self {
-            name: format!("{}-{}.{:09}.flb", std::process::id(), now.as_secs(), now.subsec_nanos()),
+            name,
             task_id: core.task_id(),
             input: input.clone(),
-            batch: Some(batch),
-            acks,
-            memory,
+            tag,
+            records: Cell::new(0),
+            body: RefCell::default(),
+            memory: Cell::new(0),
+            counted: Cell::new(false),
+            acks: RefCell::default(),
+            file: RefCell::new(file),
+            running: Cell::new(0),
+            done: RefCell::default(),
+            left: RefCell::default(),
             core: Rc::downgrade(core),
             lost: Cell::new(false),
         }
     }
 
-    /// Its records; `None` only while it is being dropped.
-    pub(super) fn batch(&self) -> Option<&Batch> {
-        self.batch.as_ref()
+    /// Number of records.
+    pub(super) fn records(&self) -> usize {
+        self.records.get()
     }
 
-    /// The tag of its records.
-    pub(super) fn tag(&self) -> Option<&Tag> {
-        self.batch.as_ref().map(Batch::tag)
+    /// Whether its records are in memory.
+    pub(super) fn is_up(&self) -> bool {
+        self.body.borrow().is_some()
     }
 
-    /// It will not be delivered: its acks must not fire.
+    /// Its file, when it has one.
+    pub(super) fn file(&self) -> Option<Rc<ChunkFile>> {
+        self.file.borrow().clone()
+    }
+
+    /// It has another file now; answers the former one.
+    pub(super) fn set_file(&self, file: Rc<ChunkFile>) -> Option<Rc<ChunkFile>> {
+        self.file.replace(Some(file))
+    }
+
+    /// Whether all its records are on the disk.
+    pub(super) fn is_stored(&self) -> bool {
+        self.file.borrow().as_ref().is_some_and(|f| f.is_complete())
+    }
+
+    /// Looks at the records, if they are in memory.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&Batch) -> T) -> Option<T> {
+        self.body.borrow().as_ref().map(look)
+    }
+
+    /// An output begins or ends sending it.
+    pub(super) fn run(&self, begins: bool) {
+        let n = self.running.get();
+        self.running.set(if begins { n + 1 } else { n.saturating_sub(1) });
+    }
+
+    /// Whether an output is sending it.
+    pub(super) fn is_running(&self) -> bool {
+        self.running.get() > 0
+    }
+
+    /// Lets the records go from memory: they are on the disk. Answers whether it did.
+    pub(super) fn unload(&self) -> bool {
+        if self.is_running() || !self.is_stored() {
+            return false;
+        }
+        let Some(batch) = self.body.take() else { return false };
+        if let Some(core) = self.core.upgrade() {
+            core.recycle(batch);
+        }
+        self.resize(0);
+        true
+    }
+
+    /// Takes the records into memory, with what an earlier run left of them.
+    pub(super) fn load(&self, batch: Batch, left: Vec<(String, Vec<u32>)>) {
+        self.records.set(batch.len());
+        let memory = batch.memory();
+        self.body.replace(Some(batch));
+        if !left.is_empty() {
+            self.left.replace(left);
+        }
+        self.resize(memory);
+    }
+
+    /// The records that are left for an output, if it has a part of them.
+    pub(super) fn left_for(&self, output: &str) -> Option<Vec<u32>> {
+        self.left.borrow().iter().find(|(name, _)| name == output).map(|(_, records)| records.clone())
+    }
+
+    /// An output has taken a part; the records of these indices are left.
+    pub(super) fn note_left(&self, output: &str, records: &[u32]) {
+        let mut left = self.left.borrow_mut();
+        left.retain(|(name, _)| name != output);
+        left.push((output.to_owned(), records.to_vec()));
+        if let Some(file) = &*self.file.borrow() {
+            file.note_left(output, records);
+        }
+    }
+
+    /// An output is done with it. The file learns it when others still need the chunk: a restart must not send it again.
+    pub(super) fn note_done(&self, output: &str, others: bool) {
+        self.done.borrow_mut().push(output.to_owned());
+        if let Some(file) = self.file.borrow().as_ref().filter(|_| others) {
+            file.note_done(output);
+        }
+    }
+
+    /// Writes it into a new file, with what the outputs have of it. Answers whether there was something to write; the file
+    /// takes the place of the former one.
+    pub(super) fn spill(&self, storage: &Rc<Storage>, name: &str) -> Option<Rc<ChunkFile>> {
+        let body = self.body.borrow();
+        let batch = body.as_ref()?;
+        let file = storage.create(&self.input.name, &self.tag, name);
+        file.append(batch, 0..batch.len(), None);
+        self.done.borrow().iter().for_each(|output| file.note_done(output));
+        self.left.borrow().iter().for_each(|(output, records)| file.note_left(output, records));
+        Some(file)
+    }
+
+    /// Takes in the records of a chunk that follows in the same stream and is for the same output alone.
+    pub(super) fn absorb(&self, next: &Self) {
+        let (Some(body), Some(more)) = (&mut *self.body.borrow_mut(), next.body.take()) else { return };
+        more.records().for_each(|r| body.push_record(&r));
+        body.settle();
+        self.records.set(body.len());
+        self.acks.borrow_mut().append(&mut next.acks.borrow_mut());
+        next.records.set(0);
+        next.resize(0);
+        let memory = body.memory();
+        self.resize(memory);
+    }
+
+    /// Whether [`Chunk::absorb`] may be used: small, in memory only, and nobody else's.
+    pub(super) fn may_grow_by(this: &Rc<Self>, next: &Rc<Self>, most: usize) -> bool {
+        let used = |c: &Self| c.with(Batch::used);
+        let alone = |c: &Rc<Self>| Rc::strong_count(c) == 1 && c.file.borrow().is_none();
+        alone(this)
+            && alone(next)
+            && Rc::ptr_eq(&this.input, &next.input)
+            && this.tag == next.tag
+            && used(this).zip(used(next)).is_some_and(|(a, b)| a + b <= most)
+    }
+
+    /// It will not be delivered by this run: its acks must not fire, its file stays.
     pub(super) fn lose(&self) {
         self.lost.set(true);
+    }
+
+    /// It stays behind, but safely: its acks fire.
+    pub(super) fn keep(&self) {
+        self.acks.borrow_mut().clear();
+    }
+
+    fn resize(&self, memory: usize) {
+        let before = self.memory.replace(memory);
+        self.input.gate.resize_chunk(before, memory);
+        if let Some(core) = self.core.upgrade() {
+            let up = core.chunks_up.get();
+            let is_up = memory > 0;
+            match (self.counted.replace(is_up), is_up) {
+                (false, true) => core.chunks_up.set(up + 1),
+                (true, false) => core.chunks_up.set(up.saturating_sub(1)),
+                _ => {}
+            }
+            core.eased();
+        }
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if self.lost.get() {
-            self.acks.iter().for_each(Ack::lose);
+        let lost = self.lost.get();
+        if lost {
+            self.acks.borrow().iter().for_each(Ack::lose);
         }
+        if let Some(file) = self.file.take() {
+            file.end(lost);
+        }
+        self.acks.borrow_mut().clear();
         if let Some(core) = self.core.upgrade() {
-            if let Some(batch) = self.batch.take() {
+            if let Some(batch) = self.body.take() {
                 core.recycle(batch);
             }
             core.chunks.set(core.chunks.get().saturating_sub(1));
             core.chunk_done.notify();
         }
-        self.acks.clear();
-        self.input.release(self.memory);
+        self.resize(0);
     }
 }
 

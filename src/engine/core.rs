@@ -1,9 +1,12 @@
 //! The state that inputs, filters and outputs share on the event thread.
 
 use super::delivery::OutputState;
+use super::gate::{Over, Total};
 use super::intake::InputState;
 use super::route::Routes;
 use super::stats::FilterStats;
+use super::storage::Storage;
+use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
 use crate::filter::Filter;
 use crate::rt::Notify;
@@ -11,7 +14,7 @@ use crate::util::backoff::Backoff;
 use crate::util::rng::Rng;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Memory of finished batches that is kept for the next ones, in bytes per batch and batches.
 const KEEP_BYTES: usize = 1 << 20;
@@ -30,12 +33,23 @@ pub(super) struct FilterState {
 pub(super) struct Core {
     pub(super) flush: Duration,
     pub(super) grace: Duration,
+    /// Use the whole grace period for chunks that are safe on the disk, too.
+    pub(super) flush_on_shutdown: bool,
     pub(super) backoff: Backoff,
     pub(super) rng: RefCell<Rng>,
     pub(super) routes: Routes,
     /// Filled once when the pipeline is built.
     pub(super) parts: OnceCell<Parts>,
     pub(super) state: Rc<Shutdown>,
+    /// The folder of chunk files, when there is one; opened at the start.
+    pub(super) storage: OnceCell<Rc<Storage>>,
+    /// Memory of all inputs.
+    pub(super) total: Rc<Total>,
+    /// Chunks in memory.
+    pub(super) chunks_up: Cell<usize>,
+    pub(super) max_chunks_up: usize,
+    /// `storage.metrics`
+    pub(super) show_storage: bool,
     /// Chunks that are not yet delivered everywhere.
     pub(super) chunks: Cell<usize>,
     /// Notified when a chunk is done.
@@ -43,6 +57,12 @@ pub(super) struct Core {
     /// Notified when data waits for the next flush.
     pub(super) dirty: Notify,
     pub(super) armed: Cell<bool>,
+    /// Open batches are kept open, since no output waits for them.
+    pub(super) held: Cell<bool>,
+    /// Notified when an output waits for more while batches are held.
+    pub(super) hungry: Notify,
+    /// The number in the last chunk's name, in ns.
+    named: Cell<u64>,
     pool: RefCell<Vec<Batch>>,
     next_task: Cell<u32>,
 }
@@ -53,6 +73,8 @@ pub(super) struct Parts {
     pub(super) inputs: Vec<Rc<InputState>>,
     pub(super) filters: Vec<FilterState>,
     pub(super) outputs: Vec<Rc<OutputState>>,
+    /// With a storage path.
+    pub(super) backlog: Option<Rc<InputState>>,
 }
 
 /// How far the shutdown is.
@@ -76,20 +98,41 @@ impl Shutdown {
     }
 }
 
+/// What a pipeline is set to.
+pub(super) struct Terms {
+    pub(super) flush: Duration,
+    pub(super) grace: Duration,
+    pub(super) flush_on_shutdown: bool,
+    pub(super) backoff: Backoff,
+    pub(super) mem_limit: usize,
+    pub(super) max_chunks_up: usize,
+    pub(super) show_storage: bool,
+    pub(super) seed: u64,
+}
+
 impl Core {
-    pub(super) fn new(flush: Duration, grace: Duration, backoff: Backoff, routes: Routes, seed: u64) -> Self {
+    pub(super) fn new(terms: Terms, routes: Routes) -> Self {
         Self {
-            flush,
-            grace,
-            backoff,
-            rng: RefCell::new(Rng::new(seed)),
+            flush: terms.flush,
+            grace: terms.grace,
+            flush_on_shutdown: terms.flush_on_shutdown,
+            backoff: terms.backoff,
+            rng: RefCell::new(Rng::new(terms.seed)),
             routes,
             parts: OnceCell::new(),
             state: Rc::default(),
+            storage: OnceCell::new(),
+            total: Total::new(terms.mem_limit),
+            chunks_up: Cell::new(0),
+            max_chunks_up: terms.max_chunks_up,
+            show_storage: terms.show_storage,
             chunks: Cell::new(0),
             chunk_done: Notify::default(),
             dirty: Notify::default(),
             armed: Cell::new(false),
+            held: Cell::new(false),
+            hungry: Notify::default(),
+            named: Cell::new(0),
             pool: RefCell::default(),
             next_task: Cell::new(0),
         }
@@ -107,9 +150,19 @@ impl Core {
         self.parts.get().map_or(&[], |p| &p.outputs)
     }
 
+    /// The hidden inputs of filters.
+    pub(super) fn emitters(&self) -> impl Iterator<Item = &Rc<InputState>> {
+        self.filters().iter().filter_map(|f| f.emitter.as_ref())
+    }
+
+    /// The hidden input of the chunks of an earlier run.
+    pub(super) fn backlog(&self) -> Option<&Rc<InputState>> {
+        self.parts.get().and_then(|p| p.backlog.as_ref())
+    }
+
     /// Visible and hidden inputs.
     pub(super) fn all_inputs(&self) -> impl Iterator<Item = &Rc<InputState>> {
-        self.inputs().iter().chain(self.filters().iter().filter_map(|f| f.emitter.as_ref()))
+        self.inputs().iter().chain(self.emitters()).chain(self.backlog())
     }
 
     /// An empty batch for a tag; its memory may come from a finished one.
@@ -140,11 +193,57 @@ impl Core {
         id
     }
 
-    /// Closes every open batch.
-    pub(super) fn flush_all(&self) {
+    /// A name for a chunk, told apart by its nanosecond.
+    pub(super) fn chunk_name(&self) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let ns = (now.as_nanos() as u64).max(self.named.get() + 1);
+        self.named.set(ns);
+        format!("{}-{}.{:09}.flb", std::process::id(), ns / 1_000_000_000, ns % 1_000_000_000)
+    }
+
+    /// Closes the open batches that an output waits for, or every one when `force`d.
+    pub(super) fn flush_all(&self, force: bool) {
+        let mut held = false;
         for input in self.all_inputs() {
-            input.flush();
+            held |= input.flush(self, force);
         }
+        self.held.set(held);
+    }
+
+    /// An output would send another chunk at once.
+    pub(super) fn is_hungry(&self) {
+        if self.held.replace(false) {
+            self.hungry.notify();
+        }
+    }
+
+    /// Memory came back: whoever waits for room looks again.
+    pub(super) fn eased(&self) {
+        self.all_inputs().for_each(|i| i.eased());
+    }
+
+    /// Over a limit: what is on the disk leaves memory.
+    pub(super) fn relieve(&self) {
+        for input in self.all_inputs() {
+            match input.gate.over() {
+                Some(Over::Own) => input.unload(self, input.gate.limit() / 2),
+                Some(Over::Process) => input.unload(self, 0),
+                None => {}
+            }
+        }
+    }
+
+    /// Not more chunks in memory than are allowed there.
+    pub(super) fn limit_chunks_up(&self) {
+        if self.chunks_up.get() > self.max_chunks_up {
+            let stored = self.all_inputs().filter(|i| i.storage_type() == StorageType::Filesystem);
+            stored.for_each(|i| i.unload(self, 0));
+        }
+    }
+
+    /// Whether the disk keeps up with what is to be written.
+    pub(super) fn storage_has_room(&self) -> bool {
+        self.storage.get().is_none_or(|s| s.has_room())
     }
 
     /// Makes sure that the next flush will come.

@@ -1,14 +1,17 @@
-//! Chunks × outputs: each pair is a task with a retry state of its own.
+//! Chunks × outputs: each output takes its chunks in order, tries again what failed, and leaves a dead destination alone.
 
 use super::chunk::Chunk;
 use super::core::Core;
+use super::intake::CHUNK_BYTES;
+use super::queue::{Entry, Queue};
+use super::rejects::Refused;
 use super::stats::OutputStats;
-use crate::event::View;
+use crate::event::{Tag, View};
 use crate::output::{Outcome, Output, Payload, Why};
-use crate::rt;
+use crate::rt::{self, Task};
 use crate::util::ratelimit::RateLimit;
+use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -24,121 +27,253 @@ pub(super) struct OutputState {
     pub(super) output: Rc<dyn Output>,
     pub(super) stats: OutputStats,
     /// Retries after the first failure; `None` is no limit.
-    pub(super) retry_limit: Option<u32>,
-    pub(super) queue: RefCell<VecDeque<Delivery>>,
-    pub(super) running: Cell<usize>,
-    pub(super) waiting: Cell<usize>,
+    retry_limit: Option<u32>,
+    /// `storage.total_limit_size`, in bytes.
+    disk_limit: u64,
+    pub(super) queue: RefCell<Queue<Delivery>>,
+    /// Bytes of the chunk files that it still needs.
+    pub(super) disk: Cell<u64>,
+    /// The last two chunks of each stream, which may become one.
+    tails: RefCell<FxHashMap<(usize, Tag), Tail>>,
+    /// Wakes the queue at a time.
+    alarm: RefCell<Option<(Instant, Task<()>)>>,
     complaints: RefCell<RateLimit>,
     /// One buffer per delivery that may run at once.
     spare: RefCell<Vec<Payload>>,
 }
 
+/// The chunk of a stream that still grows, and the one after it.
+#[derive(Clone, Copy)]
+struct Tail {
+    grows: u64,
+    last: u64,
+}
+
 /// A chunk that one output still has to take.
 pub(super) struct Delivery {
-    chunk: Rc<Chunk>,
-    /// Failed attempts so far.
-    attempts: u32,
+    pub(super) chunk: Rc<Chunk>,
     /// The records left after a partial success.
-    only: Option<Vec<u32>>,
+    pub(super) only: Option<Vec<u32>>,
+    /// Its part of [`OutputState::disk`].
+    disk: u64,
 }
 
 impl Delivery {
-    fn records(&self) -> usize {
-        self.only.as_ref().map_or_else(|| self.chunk.batch().map_or(0, |b| b.len()), Vec::len)
-    }
-
-    /// Gives up what is left at the end of the grace period.
-    pub(super) fn lose(self) {
-        self.chunk.lose();
+    pub(super) fn records(&self) -> usize {
+        self.only.as_ref().map_or_else(|| self.chunk.records(), Vec::len)
     }
 }
 
+/// What an output is made with.
+pub(super) struct Limits {
+    pub(super) retries: Option<u32>,
+    pub(super) disk: u64,
+    /// How soon new data may have a dead destination tried again.
+    pub(super) eager: Duration,
+}
+
 impl OutputState {
-    pub(super) fn new(name: &str, index: usize, output: Box<dyn Output>, retry_limit: Option<u32>) -> Self {
+    pub(super) fn new(name: &str, index: usize, output: Box<dyn Output>, limits: &Limits) -> Self {
         Self {
             name: name.to_owned(),
             index,
             output: output.into(),
             stats: OutputStats::default(),
-            retry_limit,
-            queue: RefCell::default(),
-            running: Cell::new(0),
-            waiting: Cell::new(0),
+            retry_limit: limits.retries,
+            disk_limit: limits.disk,
+            queue: RefCell::new(Queue::new(limits.eager)),
+            disk: Cell::new(0),
+            tails: RefCell::default(),
+            alarm: RefCell::default(),
             complaints: RefCell::default(),
             spare: RefCell::default(),
         }
     }
 
+    fn concurrency(&self) -> usize {
+        self.output.concurrency().max(1)
+    }
+
     /// Chunks that are queued, on the wire, or waiting for a retry.
     pub(super) fn pending(&self) -> usize {
-        self.queue.borrow().len() + self.running.get() + self.waiting.get()
+        self.queue.borrow().len()
+    }
+
+    /// Whether another chunk would be sent at once.
+    pub(super) fn wants_more(&self) -> bool {
+        self.queue.borrow().wants_more(self.concurrency())
+    }
+
+    /// Whether its destination is known to be down.
+    pub(super) fn is_down(&self) -> bool {
+        self.queue.borrow().is_down()
+    }
+
+    /// There is data for it: a dead destination is tried again somewhat sooner.
+    pub(super) fn nudge(&self) {
+        self.queue.borrow_mut().nudge();
     }
 
     /// Takes a new chunk.
     pub(super) fn push(self: &Rc<Self>, core: &Rc<Core>, chunk: Rc<Chunk>) {
-        let task = Delivery { chunk, attempts: 0, only: None };
+        let disk = chunk.file().map_or(0, |f| f.len());
+        let stream = (Rc::as_ptr(&chunk.input) as usize, chunk.tag.clone());
+        let task = Delivery { chunk, only: None, disk };
         self.stats.routed_records.add(task.records());
-        self.queue.borrow_mut().push_back(task);
+        self.disk.set(self.disk.get() + disk);
+        let seq = {
+            let mut queue = self.queue.borrow_mut();
+            queue.nudge();
+            queue.push(task)
+        };
+        if self.pending() > 1 {
+            self.coalesce(stream, seq);
+        }
+        self.limit_disk(core);
         self.dispatch(core);
     }
 
-    /// Starts as many deliveries as the output allows.
-    fn dispatch(self: &Rc<Self>, core: &Rc<Core>) {
-        while self.running.get() < self.output.concurrency().max(1) {
-            let Some(task) = self.queue.borrow_mut().pop_front() else { return };
-            self.running.set(self.running.get() + 1);
+    /// Small chunks of one stream that only this output still needs become one: an output that is down for a day holds
+    /// their records, not their number.
+    fn coalesce(&self, stream: (usize, Tag), seq: u64) {
+        let mut tails = self.tails.borrow_mut();
+        let mut queue = self.queue.borrow_mut();
+        if tails.len() > 64 && tails.len() > 2 * queue.len() {
+            tails.retain(|_, t| queue.untried(t.last).is_some());
+        }
+        let Some(tail) = tails.get_mut(&stream) else {
+            tails.insert(stream, Tail { grows: seq, last: seq });
+            return;
+        };
+        let fits = tail.grows != tail.last
+            && match (queue.untried(tail.grows), queue.untried(tail.last)) {
+                (Some(a), Some(b)) => {
+                    a.only.is_none() && b.only.is_none() && Chunk::may_grow_by(&a.chunk, &b.chunk, CHUNK_BYTES)
+                }
+                _ => false,
+            };
+        if fits && let Some(last) = queue.remove(tail.last) {
+            if let Some(grows) = queue.untried(tail.grows) {
+                grows.chunk.absorb(&last.chunk);
+            }
+        } else {
+            tail.grows = tail.last;
+        }
+        tail.last = seq;
+    }
+
+    /// Starts as many deliveries as the output and its breaker allow, and sees to it that the next ones come.
+    pub(super) fn dispatch(self: &Rc<Self>, core: &Rc<Core>) {
+        loop {
+            let next = self.queue.borrow_mut().take(Instant::now(), self.concurrency());
+            let Some(entry) = next else { break };
+            entry.item.chunk.run(true);
             let (this, core) = (self.clone(), core.clone());
             rt::spawn(async move {
-                this.attempt(&core, task).await;
-                this.running.set(this.running.get() - 1);
+                this.attempt(&core, entry).await;
                 this.dispatch(&core);
             })
             .detach();
         }
+        let (at, hungry) = {
+            let queue = self.queue.borrow();
+            (queue.wake_at(), queue.wants_more(self.concurrency()))
+        };
+        self.set_alarm(core, at);
+        if hungry {
+            core.is_hungry();
+        }
     }
 
-    /// One attempt: format, deliver, judge.
-    async fn attempt(self: &Rc<Self>, core: &Rc<Core>, mut task: Delivery) {
-        let (Some(batch), Some(tag)) = (task.chunk.batch(), task.chunk.tag()) else { return };
-        let mut payload = self.spare.borrow_mut().pop().unwrap_or_else(|| Payload::new(tag.clone()));
-        payload.reset(tag);
-        let view = View::only(batch, task.only.as_deref());
-        payload.records = view.len();
-        let outcome = match self.output.format(&view, &mut payload) {
-            Ok(()) => self.output.deliver(&mut payload).await,
-            Err(e) => Outcome::Drop(e.to_string().into()),
+    fn set_alarm(self: &Rc<Self>, core: &Rc<Core>, at: Option<Instant>) {
+        let mut alarm = self.alarm.borrow_mut();
+        match (at, &*alarm) {
+            (Some(at), Some((set, _))) if *set == at => {}
+            (Some(at), _) => {
+                let (this, core) = (Rc::downgrade(self), Rc::downgrade(core));
+                let task = rt::spawn(async move {
+                    rt::sleep_until(at).await;
+                    if let (Some(this), Some(core)) = (this.upgrade(), core.upgrade()) {
+                        // Itself: a task that is dropped while it runs would not go on.
+                        if let Some((_, task)) = this.alarm.take() {
+                            task.detach();
+                        }
+                        this.dispatch(&core);
+                    }
+                });
+                *alarm = Some((at, task));
+            }
+            (None, _) => *alarm = None,
+        }
+    }
+
+    /// The shutdown has begun: retries come soon.
+    pub(super) fn hasten(self: &Rc<Self>, core: &Rc<Core>) {
+        self.queue.borrow_mut().hasten(Instant::now() + SHUTDOWN_WAIT);
+        self.dispatch(core);
+    }
+
+    /// One attempt: load, format, deliver, judge.
+    async fn attempt(self: &Rc<Self>, core: &Rc<Core>, mut entry: Entry<Delivery>) {
+        let chunk = entry.item.chunk.clone();
+        if let Err(why) = super::backlog::load(core, self, &mut entry.item).await {
+            self.again(core, entry, &why, false).await;
+            chunk.run(false);
+            return;
+        }
+        if entry.item.records() == 0 {
+            // Nothing of it could be read.
+            self.settle(&entry);
+            chunk.run(false);
+            return;
+        }
+        let mut payload = self.spare.borrow_mut().pop().unwrap_or_else(|| Payload::new(chunk.tag.clone()));
+        payload.reset(&chunk.tag);
+        let formatted = chunk.with(|batch| {
+            let view = View::only(batch, entry.item.only.as_deref());
+            payload.records = view.len();
+            self.output.format(&view, &mut payload)
+        });
+        let outcome = match formatted {
+            Some(Ok(())) => self.output.deliver(&mut payload).await,
+            Some(Err(e)) => Outcome::Drop(e.to_string().into()),
+            None => Outcome::Retry("its records left memory".into()),
         };
         let size = payload.bytes.len();
         if payload.bytes.capacity() <= KEEP_PAYLOAD {
             self.spare.borrow_mut().push(payload);
         }
-        let total = task.records();
+        self.judge(core, entry, outcome, size).await;
+        chunk.run(false);
+    }
+
+    /// What follows from the outcome of an attempt.
+    async fn judge(self: &Rc<Self>, core: &Rc<Core>, mut entry: Entry<Delivery>, outcome: Outcome, size: usize) {
+        let total = entry.item.records();
         match outcome {
             Outcome::Done => {
                 self.took(total, size);
-                if task.attempts > 0 {
-                    self.say_recovered(&task);
-                }
+                self.settle(&entry);
             }
-            Outcome::Down(why) | Outcome::Retry(why) => self.retry(core, task, &why),
+            Outcome::Down(why) => self.again(core, entry, &why, true).await,
+            Outcome::Retry(why) => self.again(core, entry, &why, false).await,
             Outcome::Drop(why) => {
                 self.stats.errors.add(1);
-                self.drop_records(&task, total, &why);
+                self.reject(core, &entry, Refused::All(&why)).await;
+                self.settle(&entry);
             }
             Outcome::Part { retry, why, refused } => {
                 self.took(total.saturating_sub(retry.len() + refused.len()), size);
-                if let Some((_, why)) = refused.first() {
+                if !refused.is_empty() {
                     self.stats.errors.add(1);
-                    self.drop_records(&task, refused.len(), why);
+                    self.reject(core, &entry, Refused::Some(&refused)).await;
                 }
                 if retry.is_empty() {
-                    if task.attempts > 0 {
-                        self.say_recovered(&task);
-                    }
-                } else {
-                    task.only = Some(retry);
-                    self.retry(core, task, &why);
+                    return self.settle(&entry);
                 }
+                entry.item.chunk.note_left(&self.name, &retry);
+                entry.item.only = Some(retry);
+                self.again(core, entry, &why, false).await;
             }
         }
     }
@@ -148,92 +283,149 @@ impl OutputState {
         self.stats.proc_bytes.add(bytes);
     }
 
-    fn say_recovered(&self, task: &Delivery) {
-        log::info!(
-            "[engine] flush chunk '{}' succeeded at retry {}: task_id={}, input={} > output={} (out_id={})",
-            task.chunk.name,
-            task.attempts,
-            task.chunk.task_id,
-            task.chunk.input.name,
+    /// The output is done with a chunk.
+    fn settle(&self, entry: &Entry<Delivery>) {
+        self.queue.borrow_mut().settled();
+        self.leave(&entry.item);
+        if entry.attempts > 0 {
+            let chunk = &entry.item.chunk;
+            log::info!(
+                "[engine] flush chunk '{}' succeeded at retry {}: task_id={}, input={} > output={} (out_id={})",
+                chunk.name,
+                entry.attempts,
+                chunk.task_id,
+                chunk.input.name,
+                self.name,
+                self.index
+            );
+        }
+    }
+
+    /// A restart must not send the chunk to this output again, while others still need it.
+    fn leave(&self, task: &Delivery) {
+        self.disk.set(self.disk.get().saturating_sub(task.disk));
+        // Here and in the attempt that holds it.
+        task.chunk.note_done(&self.name, Rc::strong_count(&task.chunk) > 2);
+    }
+
+    /// Schedules the next attempt, or gives the chunk up when its retries are used.
+    async fn again(self: &Rc<Self>, core: &Rc<Core>, mut entry: Entry<Delivery>, why: &Why, down: bool) {
+        entry.attempts += 1;
+        let chunk = entry.item.chunk.clone();
+        if self.retry_limit.is_some_and(|limit| entry.attempts > limit) {
+            self.stats.retries_failed.add(1);
+            log::error!(
+                "[engine] chunk '{}' cannot be retried: task_id={}, input={} > output={}: {} record(s) given up after {} attempt(s) (Retry_Limit): {why}",
+                chunk.name,
+                chunk.task_id,
+                chunk.input.name,
+                self.name,
+                entry.item.records(),
+                entry.attempts
+            );
+            let given_up: Why = format!("given up after {} attempts (Retry_Limit): {why}", entry.attempts).into();
+            self.reject(core, &entry, Refused::All(&given_up)).await;
+            self.leave(&entry.item);
+            let now = Instant::now();
+            let mut queue = self.queue.borrow_mut();
+            if down {
+                queue.gave_up(entry.seq, now, |n| self.wait(core, n))
+            } else {
+                queue.settled()
+            }
+            return;
+        }
+        self.stats.retries.add(1);
+        self.stats.retried_records.add(entry.item.records());
+        let (now, attempts) = (Instant::now(), entry.attempts);
+        let wait = {
+            let mut queue = self.queue.borrow_mut();
+            if down {
+                queue.down(entry, now, |failures| self.wait(core, failures.max(attempts)));
+            } else {
+                queue.failed(entry, now + self.wait(core, attempts));
+            }
+            let at = if down { queue.probe_at() } else { queue.wake_at() };
+            at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+        };
+        chunk.run(false);
+        if chunk.input.is_backlog() {
+            chunk.unload();
+        }
+        chunk.run(true);
+        self.say_failed(&chunk, wait, why, down);
+        // A source that waited for this destination goes on, on the disk.
+        core.relieve();
+    }
+
+    fn wait(&self, core: &Core, failures: u32) -> Duration {
+        match core.state.stopping.get() {
+            true => SHUTDOWN_WAIT,
+            false => core.backoff.wait(failures, &mut core.rng.borrow_mut()),
+        }
+    }
+
+    fn say_failed(&self, chunk: &Chunk, wait: Duration, why: &Why, down: bool) {
+        let others = if down { self.pending().saturating_sub(1) } else { 0 };
+        let others = if others > 0 { format!("; {others} more chunk(s) wait with it") } else { String::new() };
+        log::warn!(
+            "[engine] failed to flush chunk '{}', retry in {} seconds: task_id={}, input={} > output={} (out_id={}): {why}{others}",
+            chunk.name,
+            wait.as_secs(),
+            chunk.task_id,
+            chunk.input.name,
             self.name,
             self.index
         );
     }
 
-    fn drop_records(&self, task: &Delivery, records: usize, why: &Why) {
+    /// Records that this output will never take: they are kept apart, counted and said.
+    async fn reject(&self, core: &Rc<Core>, entry: &Entry<Delivery>, refused: Refused<'_>) {
+        let records = match refused {
+            Refused::All(_) => entry.item.records(),
+            Refused::Some(list) => list.len(),
+        };
+        super::rejects::keep(core, self, entry, refused).await;
         self.stats.dropped_records.add(records);
+        let Some(why) = refused.first() else { return };
+        self.say_dropped(&entry.item.chunk, records, why);
+    }
+
+    fn say_dropped(&self, chunk: &Chunk, records: usize, why: &str) {
         let Some(unsaid) = self.complaints.borrow_mut().allow(why.as_bytes(), Instant::now()) else { return };
         let more = if unsaid > 0 { format!(" ({unsaid} more chunks for the same reason)") } else { String::new() };
         log::error!(
             "[engine] chunk '{}': {records} record(s) dropped: {why}{more}: task_id={}, input={} > output={} (out_id={})",
-            task.chunk.name,
-            task.chunk.task_id,
-            task.chunk.input.name,
+            chunk.name,
+            chunk.task_id,
+            chunk.input.name,
             self.name,
             self.index
         );
     }
 
-    /// Schedules the next attempt, or gives the chunk up when its retries are used.
-    fn retry(self: &Rc<Self>, core: &Rc<Core>, mut task: Delivery, why: &Why) {
-        task.attempts += 1;
-        if self.retry_limit.is_some_and(|limit| task.attempts > limit) {
-            let records = task.records();
-            self.stats.retries_failed.add(1);
-            self.stats.dropped_records.add(records);
-            log::error!(
-                "[engine] chunk '{}' cannot be retried: task_id={}, input={} > output={}: {records} record(s) dropped after {} attempt(s) (Retry_Limit): {why}",
-                task.chunk.name,
-                task.chunk.task_id,
-                task.chunk.input.name,
-                self.name,
-                task.attempts
-            );
-            return;
+    /// Drops a chunk that is not on the wire, by decision.
+    pub(super) fn evict(&self, chunk: &Rc<Chunk>, why: &str) {
+        let task = self.queue.borrow_mut().take_oldest(|t| Rc::ptr_eq(&t.chunk, chunk));
+        if let Some(task) = task {
+            self.drop_whole(&task, why);
         }
-        self.stats.retries.add(1);
-        self.stats.retried_records.add(task.records());
-        let stopping = core.state.stopping.get();
-        let wait = if stopping { SHUTDOWN_WAIT } else { core.backoff.wait(task.attempts, &mut core.rng.borrow_mut()) };
-        log::warn!(
-            "[engine] failed to flush chunk '{}', retry in {} seconds: task_id={}, input={} > output={} (out_id={}): {why}",
-            task.chunk.name,
-            wait.as_secs(),
-            task.chunk.task_id,
-            task.chunk.input.name,
-            self.name,
-            self.index
-        );
-        let (this, core) = (self.clone(), core.clone());
-        self.waiting.set(self.waiting.get() + 1);
-        rt::spawn(async move {
-            if stopping {
-                rt::sleep(wait).await;
-            } else {
-                // A shutdown does not wait for a long pause to end.
-                let cut = rt::or(
-                    async {
-                        rt::sleep(wait).await;
-                        false
-                    },
-                    async {
-                        core.state.stop.wait().await;
-                        true
-                    },
-                )
-                .await;
-                if cut {
-                    rt::sleep(SHUTDOWN_WAIT.min(wait)).await;
-                }
-            }
-            this.waiting.set(this.waiting.get() - 1);
-            if core.state.drained.get() {
-                task.lose();
-                return;
-            }
-            this.queue.borrow_mut().push_back(task);
-            this.dispatch(&core);
-        })
-        .detach();
+    }
+
+    fn drop_whole(&self, task: &Delivery, why: &str) {
+        self.stats.dropped_records.add(task.records());
+        self.say_dropped(&task.chunk, task.records(), why);
+        self.leave(task);
+    }
+
+    /// `storage.total_limit_size`: the oldest chunks go.
+    fn limit_disk(&self, core: &Rc<Core>) {
+        while self.disk_limit > 0 && self.disk.get() > self.disk_limit {
+            let task = self.queue.borrow_mut().take_oldest(|t| t.disk > 0 && !t.chunk.is_running());
+            let Some(task) = task else { return };
+            self.drop_whole(&task, "the chunk files of this output take more than storage.total_limit_size");
+            drop(task);
+            core.chunk_done.notify();
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What the pipeline holds, for the operator: the dump on SIGCONT and the account of what a shutdown left behind.
 
+use super::chunk::Chunk;
 use super::core::Core;
 use std::fmt::Write;
+use std::rc::Rc;
 
 /// Writes the state of every instance to stderr.
 pub(super) fn write(core: &Core) {
@@ -18,8 +20,8 @@ fn text(core: &Core) -> String {
             "{}\n│\n├─ status\n│  └─ overlimit     : {}\n│     ├─ mem size   : {}b\n│     └─ mem limit  : {}b\n│\n├─ records\n│  ├─ read          : {}\n│  ├─ bytes         : {}\n│  ├─ lost          : {}\n│  └─ no output     : {}\n│\n└─ batches\n   └─ open          : {}\n",
             i.name,
             if i.is_paused() { "yes" } else { "no" },
-            i.memory(),
-            i.limit(),
+            i.gate.used(),
+            i.gate.limit(),
             i.stats.records.get(),
             i.stats.bytes.get(),
             i.stats.lost.get(),
@@ -43,7 +45,7 @@ fn text(core: &Core) -> String {
         let s = &out.stats;
         let _ = writeln!(
             o,
-            "{}: records {}, bytes {}, errors {}, retries {}, retries failed {}, dropped {}, tasks {} (running {}, waiting for a retry {})",
+            "{}: records {}, bytes {}, errors {}, retries {}, retries failed {}, dropped {}, tasks {} (running {}, waiting for a retry {}){}",
             out.name,
             s.proc_records.get(),
             s.proc_bytes.get(),
@@ -52,22 +54,61 @@ fn text(core: &Core) -> String {
             s.retries_failed.get(),
             s.dropped_records.get(),
             out.pending(),
-            out.running.get(),
-            out.waiting.get()
+            out.queue.borrow().running(),
+            out.queue.borrow().waiting(),
+            if out.is_down() { ", destination down" } else { "" }
         );
+    }
+    if core.show_storage {
+        storage_layer(core, &mut o);
     }
     o
 }
 
-/// Says what the grace period left undelivered; it is lost unless its input reads it again.
-pub(super) fn lost(core: &Core) {
-    for out in core.outputs() {
-        if out.pending() > 0 {
+fn storage_layer(core: &Core, o: &mut String) {
+    o.push_str("\n===== Storage Layer =====\n");
+    let _ = writeln!(o, "total chunks     : {}", core.chunks.get());
+    let _ = writeln!(o, "├─ mem chunks    : {}", core.chunks_up.get());
+    let _ = writeln!(o, "└─ memory        : {}b", core.total.used());
+    if let Some(storage) = core.storage.get() {
+        let _ = writeln!(
+            o,
+            "fs chunks        : {}\n├─ path          : {}\n├─ bytes         : {}\n├─ write errors  : {}\n└─ damaged       : {}",
+            storage.count.get(),
+            storage.root().display(),
+            storage.bytes.get(),
+            storage.failures.get(),
+            storage.quarantined.get()
+        );
+    }
+}
+
+/// Says what the end of the grace period leaves undelivered, and where it is. `chunks` are those in memory.
+pub(super) fn left_behind(core: &Core, chunks: &[Rc<Chunk>]) {
+    for out in core.outputs().iter().filter(|out| out.pending() > 0) {
+        log::warn!(
+            "[engine] output {}: {} record(s) in {} chunk(s) were not delivered{}",
+            out.name,
+            out.stats.undelivered(),
+            out.pending(),
+            if out.is_down() { ": the destination is down" } else { " within the grace period" }
+        );
+    }
+    if let Some(storage) = core.storage.get().filter(|s| s.count.get() > 0) {
+        log::warn!(
+            "[engine] {} chunk file(s) with {} bytes stay in '{}' and are sent at the next start",
+            storage.count.get(),
+            storage.bytes.get(),
+            storage.root().display()
+        );
+    }
+    for input in core.all_inputs() {
+        let in_memory = chunks.iter().filter(|c| Rc::ptr_eq(&c.input, input) && !c.is_stored());
+        let (count, records) = in_memory.fold((0, 0), |(n, records), c| (n + 1, records + c.records()));
+        if count > 0 {
             log::error!(
-                "[engine] output {}: {} record(s) in {} chunk(s) were not delivered within the grace period; inputs that keep offsets read them again at the next start, others have lost them",
-                out.name,
-                out.stats.undelivered(),
-                out.pending()
+                "[engine] input {}: {records} record(s) in {count} chunk(s) were in memory only: an input that keeps its place (a DB) reads them again at the next start, others have lost them; set storage.path to keep what is left at the end",
+                input.name
             );
         }
     }

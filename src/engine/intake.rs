@@ -2,7 +2,10 @@
 
 use super::chunk::Chunk;
 use super::core::{Core, Shutdown};
+use super::gate::{Gate, Over};
 use super::stats::InputStats;
+use super::storage::ChunkFile;
+use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
 use crate::filter::FilterCx;
 use crate::input::{Ack, Intake};
@@ -16,31 +19,61 @@ use std::time::{Instant, SystemTime};
 
 /// A batch is closed when its records use this much memory, in bytes. Fluent Bit's 2 MB leave a processor's own cache:
 /// parsing and sending measured 10 % dearer, and memory is a third higher.
-const CHUNK_BYTES: usize = 640 << 10;
+pub(super) const CHUNK_BYTES: usize = 640 << 10;
 /// Rounds of re-emission one record may make before it is dropped: two rewrite rules can feed each other for ever.
 const MAX_ROUNDS: u32 = 16;
 
-/// One input of the pipeline, or the hidden input of a filter.
+/// What an input is made with.
+pub(super) struct Spec {
+    /// The alias, else `tail.0`.
+    pub(super) name: String,
+    /// Where back-pressure begins, in bytes.
+    pub(super) limit: usize,
+    /// `limit` was not asked for.
+    pub(super) limit_is_default: bool,
+    pub(super) storage: StorageType,
+    /// Pause when `storage.max_chunks_up` chunks are in memory.
+    pub(super) pause_on_chunks: bool,
+    /// Its source keeps what is not read.
+    pub(super) is_patient: bool,
+    /// The hidden input of a filter: its memory holds back every reader.
+    pub(super) is_emitter: bool,
+    /// The hidden input of the chunks of an earlier run.
+    pub(super) is_backlog: bool,
+}
+
+impl Spec {
+    /// An input in memory.
+    pub(super) fn new(name: &str, limit: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            limit,
+            limit_is_default: false,
+            storage: StorageType::Memory,
+            pause_on_chunks: false,
+            is_patient: false,
+            is_emitter: false,
+            is_backlog: false,
+        }
+    }
+}
+
+/// One input of the pipeline, or a hidden one: that of a filter, or of the chunks of an earlier run.
 pub(super) struct InputState {
     pub(super) name: String,
     pub(super) core: Weak<Core>,
     pub(super) stats: InputStats,
-    /// Where back-pressure begins, in bytes, and the key that said so.
-    limit: usize,
-    /// Memory of its chunks on their way.
-    inflight: Cell<usize>,
+    pub(super) gate: Gate,
+    spec: Spec,
     streams: RefCell<FxHashMap<Tag, Stream>>,
-    /// Memory of its open batches.
-    open: Cell<usize>,
+    /// Its chunks that are in memory, oldest first, and perhaps some that are not any more.
+    up: RefCell<Vec<Weak<Chunk>>>,
     room: Notify,
-    limit_is_default: bool,
     paused: Cell<bool>,
     pause_said: Cell<bool>,
     complaints: RefCell<RateLimit>,
     rounds: Cell<u32>,
     shutdown: Rc<Shutdown>,
-    /// The hidden input of a filter: its memory holds back every reader.
-    is_emitter: bool,
 }
 
 /// The open batch of one tag.
@@ -50,54 +83,56 @@ struct Stream {
     memory: usize,
     /// Arena bytes that were counted.
     counted: usize,
+    name: String,
+    /// The file of an input with `storage.type filesystem`.
+    file: Option<Rc<ChunkFile>>,
+    /// Records that went into it.
+    filed: usize,
 }
 
 impl Stream {
     fn new(batch: Batch, memory: usize) -> Self {
-        Self { batch, acks: Vec::new(), memory, counted: 0 }
+        Self { batch, acks: Vec::new(), memory, counted: 0, name: String::new(), file: None, filed: 0 }
     }
 }
 
 impl InputState {
-    pub(super) fn new(core: &Rc<Core>, name: &str, limit: usize, is_emitter: bool) -> Self {
+    pub(super) fn new(core: &Rc<Core>, spec: Spec) -> Self {
         Self {
-            name: name.to_owned(),
+            name: spec.name.clone(),
             core: Rc::downgrade(core),
             shutdown: core.state.clone(),
-            is_emitter,
             stats: InputStats::default(),
-            limit,
-            inflight: Cell::new(0),
+            gate: Gate::new(spec.limit, &core.total),
             streams: RefCell::default(),
-            open: Cell::new(0),
+            up: RefCell::default(),
             room: Notify::default(),
-            limit_is_default: false,
             paused: Cell::new(false),
             pause_said: Cell::new(false),
             complaints: RefCell::default(),
             rounds: Cell::new(0),
+            spec,
         }
     }
 
-    /// The limit was not asked for.
-    pub(super) fn with_default_limit(mut self) -> Self {
-        self.limit_is_default = true;
-        self
-    }
-
-    /// Memory held for this input, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        self.inflight.get() + self.open.get()
-    }
-
-    /// Its limit, in bytes.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Whether it is held back by its limit.
+    /// Whether it is held back by a limit.
     pub(super) fn is_paused(&self) -> bool {
         self.paused.get()
+    }
+
+    /// Where its records wait.
+    pub(super) fn storage_type(&self) -> StorageType {
+        self.spec.storage
+    }
+
+    /// Whether its chunks come from an earlier run.
+    pub(super) fn is_backlog(&self) -> bool {
+        self.spec.is_backlog
+    }
+
+    /// Its chunks that are in memory, oldest first.
+    pub(super) fn chunks_up(&self) -> Vec<Rc<Chunk>> {
+        self.up.borrow().iter().filter_map(Weak::upgrade).filter(|c| c.is_up()).collect()
     }
 
     /// Number of open batches.
@@ -105,22 +140,29 @@ impl InputState {
         self.streams.borrow().len()
     }
 
-    /// Closes every open batch.
-    pub(super) fn flush(self: &Rc<Self>) {
-        let streams = std::mem::take(&mut *self.streams.borrow_mut());
-        self.open.set(0);
-        for (_, stream) in streams {
-            self.close(stream);
-        }
+    /// Closes the open batches that an output waits for, or all when `force`d. The others stay open and grow: many small
+    /// chunks for a destination that is down would cost more than they hold. Answers whether some stay.
+    pub(super) fn flush(self: &Rc<Self>, core: &Core, force: bool) -> bool {
+        let wanted = |tag: &Tag| {
+            let route = core.routes.of(tag);
+            let outputs = || route.outputs.iter().filter_map(|&i| core.outputs().get(i));
+            let wanted = force || outputs().any(|out| out.wants_more());
+            if !wanted {
+                outputs().for_each(|out| out.nudge());
+            }
+            wanted
+        };
+        let due: Vec<Tag> = self.streams.borrow().keys().filter(|tag| wanted(tag)).cloned().collect();
+        due.iter().for_each(|tag| self.close_tag(tag));
+        !self.streams.borrow().is_empty()
     }
 
-    /// Takes back the memory of a chunk that is done.
-    pub(super) fn release(&self, memory: usize) {
-        self.inflight.set(self.inflight.get().saturating_sub(memory));
-        if self.paused.get() && self.memory() < self.limit {
+    /// Memory came back, here or elsewhere: the reader looks whether there is room.
+    pub(super) fn eased(&self) {
+        if self.paused.get() && self.gate.over().is_none() {
             self.paused.set(false);
             if self.pause_said.replace(false) {
-                let (buf, limit) = (self.memory(), self.limit);
+                let (buf, limit) = (self.gate.used(), self.gate.limit());
                 log::info!(
                     "[input] {} resume (mem buf overlimit - buf size {buf}B now below limit {limit}B)",
                     self.name
@@ -128,11 +170,6 @@ impl InputState {
             }
         }
         self.room.notify();
-        if self.is_emitter
-            && let Some(core) = self.core.upgrade()
-        {
-            core.inputs().iter().for_each(|i| i.room.notify());
-        }
     }
 
     /// Filters, routes and perhaps closes the batch of a tag. Answers what filters re-emitted.
@@ -161,11 +198,11 @@ impl InputState {
             stream.batch.settle();
             stream.counted = stream.batch.arena().len();
             if !stream.batch.is_empty() {
-                stream.acks.extend(ack.clone());
+                self.hold(core, stream, ack.clone());
                 core.arm();
             }
             let before = std::mem::replace(&mut stream.memory, stream.batch.memory());
-            self.open.set((self.open.get() + stream.memory).saturating_sub(before));
+            self.gate.resize_open(before, stream.memory);
             stream.batch.used() >= CHUNK_BYTES || core.state.stopping.get()
         };
         if full {
@@ -174,8 +211,27 @@ impl InputState {
         for (index, batch) in emitted {
             self.emit(core, index, &batch, ack.clone());
         }
-        if self.memory() >= self.limit {
-            self.press();
+        if self.gate.over().is_some() {
+            self.press(core);
+        }
+    }
+
+    /// Keeps the records of a commit: in memory with their ack, or in the file of their batch.
+    fn hold(&self, core: &Rc<Core>, stream: &mut Stream, ack: Option<Ack>) {
+        let storage = core.storage.get().filter(|_| self.spec.storage == StorageType::Filesystem);
+        let new = stream.filed..stream.batch.len();
+        match storage {
+            Some(_) if new.is_empty() => {}
+            Some(storage) => {
+                if stream.name.is_empty() {
+                    stream.name = core.chunk_name();
+                }
+                let file =
+                    stream.file.get_or_insert_with(|| storage.create(&self.name, stream.batch.tag(), &stream.name));
+                stream.filed = new.end;
+                file.append(&stream.batch, new, ack);
+            }
+            None => stream.acks.extend(ack),
         }
     }
 
@@ -223,26 +279,68 @@ impl InputState {
         emitter.rounds.set(outer);
     }
 
-    /// Over the limit: what is open goes out at once, and the reader will wait.
-    fn press(self: &Rc<Self>) {
+    /// Over the limit: what is open goes out at once, what is on the disk leaves memory; then the reader waits, or with
+    /// `memrb` the oldest go.
+    fn press(self: &Rc<Self>, core: &Rc<Core>) {
+        self.flush(core, true);
+        core.relieve();
+        if self.spec.storage == StorageType::Memrb {
+            self.drop_oldest(core);
+        }
+        let Some(over) = self.gate.over() else { return };
         if !self.paused.replace(true) {
             self.stats.pauses.add(1);
-            self.say_paused();
+            self.say_paused(core, over);
         }
-        self.flush();
+    }
+
+    /// Lets chunks that are on the disk go from memory, the newest first: the oldest are sent next. Down to `most` bytes.
+    /// A source that keeps what is not read can as well wait as long as outputs take what is there.
+    pub(super) fn unload(&self, core: &Core, most: usize) {
+        if self.spec.is_patient && !core.outputs().iter().any(|out| out.is_down()) {
+            return;
+        }
+        for chunk in self.chunks_up().iter().rev() {
+            if self.gate.used() <= most {
+                return;
+            }
+            chunk.unload();
+        }
+    }
+
+    /// Makes room in a ring: the oldest chunks that are not on the wire are dropped; the newest one stays.
+    fn drop_oldest(&self, core: &Rc<Core>) {
+        let mut chunks = self.chunks_up();
+        chunks.pop();
+        for chunk in chunks {
+            if self.gate.over().is_none() {
+                return;
+            }
+            if !chunk.is_running() {
+                core.outputs()
+                    .iter()
+                    .for_each(|out| out.evict(&chunk, "the ring of storage.type memrb is full (Mem_Buf_Limit)"));
+            }
+        }
     }
 
     /// At the default limit a pause is the ordinary pace of a reader that is faster than its outputs; a limit that was
     /// asked for is worth a line, though not one for each of many short pauses.
-    fn say_paused(&self) {
-        let (held, limit) = (self.memory(), self.limit);
-        if self.limit_is_default {
-            log::debug!("[input] {} paused (mem buf overlimit - {held}B held, default limit {limit}B)", self.name);
+    fn say_paused(&self, core: &Core, over: Over) {
+        let (held, limit, key) = match over {
+            Over::Own => (self.gate.used(), self.gate.limit(), "Mem_Buf_Limit"),
+            Over::Process => (core.total.used(), core.total.limit(), "storage.mem_limit"),
+        };
+        if over == Over::Own && self.spec.limit_is_default {
+            log::debug!(
+                "[input] {} paused (mem buf overlimit - {held}B held, default limit {limit}B, Mem_Buf_Limit)",
+                self.name
+            );
         } else if let Some(unsaid) = self.complaints.borrow_mut().allow(b"paused", Instant::now()) {
             self.pause_said.set(true);
             let more = if unsaid > 0 { format!("; {unsaid} short pauses were not logged") } else { String::new() };
             log::warn!(
-                "[input] {} paused (mem buf overlimit - {held}B held exceed the limit of {limit}B set by Mem_Buf_Limit); it resumes when outputs take data{more}",
+                "[input] {} paused (mem buf overlimit - {held}B held exceed the limit of {limit}B set by {key}); it resumes when outputs take data{more}",
                 self.name
             );
         }
@@ -251,7 +349,7 @@ impl InputState {
     fn close_tag(self: &Rc<Self>, tag: &Tag) {
         let stream = self.streams.borrow_mut().remove(tag);
         if let Some(stream) = stream {
-            self.open.set(self.open.get().saturating_sub(stream.memory));
+            self.gate.resize_open(stream.memory, 0);
             self.close(stream);
         }
     }
@@ -265,14 +363,24 @@ impl InputState {
             return;
         }
         let route = core.routes.of(stream.batch.tag());
-        let memory = stream.batch.memory();
-        self.inflight.set(self.inflight.get() + memory);
-        let chunk = Rc::new(Chunk::new(&core, self, stream.batch, stream.acks, memory));
+        let name = if stream.name.is_empty() { core.chunk_name() } else { stream.name };
+        let chunk = Chunk::new(&core, self, name, stream.batch, stream.acks, stream.file);
         for &index in &route.outputs {
             if let Some(out) = core.outputs().get(index) {
                 out.push(&core, chunk.clone());
             }
         }
+        core.limit_chunks_up();
+    }
+
+    /// Remembers a chunk that came into memory.
+    pub(super) fn enlist(&self, chunk: &Rc<Chunk>) {
+        let mut up = self.up.borrow_mut();
+        // Those that left are swept when they may be many.
+        if up.len() >= 16 && up.len().is_power_of_two() {
+            up.retain(|c| c.upgrade().is_some_and(|c| c.is_up()));
+        }
+        up.push(Rc::downgrade(chunk));
     }
 }
 
@@ -282,7 +390,7 @@ impl Intake for Rc<InputState> {
         if !streams.contains_key(tag) {
             let batch = self.core.upgrade().map_or_else(|| Batch::new(tag.clone()), |c| c.batch(tag));
             let memory = batch.memory();
-            self.open.set(self.open.get() + memory);
+            self.gate.resize_open(0, memory);
             streams.insert(tag.clone(), Stream::new(batch, memory));
         }
         RefMut::map(streams, |s| {
@@ -297,12 +405,16 @@ impl Intake for Rc<InputState> {
     }
 
     fn has_room(&self) -> bool {
-        let emitters_have_room = || {
-            self.core
-                .upgrade()
-                .is_none_or(|c| c.filters().iter().filter_map(|f| f.emitter.as_ref()).all(|e| e.memory() < e.limit))
-        };
-        self.memory() < self.limit && (self.is_emitter || emitters_have_room())
+        if self.spec.storage == StorageType::Memrb {
+            return true;
+        }
+        let Some(core) = self.core.upgrade() else { return true };
+        let emitters_have_room = || core.emitters().all(|e| e.gate.over().is_none());
+        let disk_has_room = || self.spec.storage != StorageType::Filesystem || core.storage_has_room();
+        self.gate.over().is_none()
+            && (self.spec.is_emitter || emitters_have_room())
+            && disk_has_room()
+            && !(self.spec.pause_on_chunks && core.chunks_up.get() >= core.max_chunks_up)
     }
 
     fn room(&self) -> &Notify {

@@ -1,37 +1,41 @@
 //! The engine: builds the pipeline of a configuration and runs it on one thread until a signal or an input ends it.
 
+mod backlog;
 mod build;
 mod chunk;
 mod core;
 mod delivery;
 mod dump;
+mod gate;
 mod intake;
+mod queue;
+mod rejects;
 pub mod route;
+mod shutdown;
 pub mod stats;
+mod storage;
 #[cfg(test)]
 mod tests;
 
 pub use build::{Setting, build};
 
 use self::core::Core;
+use crate::conf::StorageConf;
 use crate::error::Error;
 use crate::event::Tag;
 use crate::input::{Input, InputCx};
 use crate::rt::{self, Signal, Signals, Task};
 use intake::InputState;
 use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
-
-/// Time that inputs and outputs have for their last words when everything is drained.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Silence after which no input is about to commit anything more during a shutdown.
-const SETTLE: Duration = Duration::from_millis(20);
+use storage::Storage;
 
 /// A pipeline that is ready to run.
 pub struct Engine {
     core: Rc<Core>,
     inputs: Vec<Ready>,
+    storage: StorageConf,
 }
 
 /// An input that is ready to run.
@@ -54,17 +58,25 @@ impl Engine {
     async fn main(self) -> Result<u8, Error> {
         let core = self.core;
         let signals = Signals::new().map_err(Error::io("signal handlers"))?;
+        let mut writer = None;
+        if let Some(path) = &self.storage.path {
+            let storage = Storage::open(&self.storage, Path::new(path))?;
+            writer = Some(rt::spawn(storage.clone().run(Rc::downgrade(&core))));
+            // Set once, here.
+            let _ = core.storage.set(storage);
+        }
         for out in core.outputs() {
             out.output.start()?;
         }
+        backlog::adopt(&core).await;
         let failed = Rc::new(Cell::new(0));
         let total = self.inputs.len();
         let tasks: Vec<Task<()>> =
             self.inputs.into_iter().map(|r| start_input(&core, r, failed.clone(), total)).collect();
         let flusher = rt::spawn(flush_forever(core.clone()));
         let code = rt::or(wait_for_signal(&core, &signals), wait_for_exit(&core)).await;
-        shutdown(&core, tasks).await;
-        drop(flusher);
+        shutdown::run(&core, tasks).await;
+        drop((flusher, writer));
         Ok(code)
     }
 }
@@ -90,15 +102,18 @@ fn start_input(core: &Rc<Core>, ready: Ready, failed: Rc<Cell<usize>>, total: us
     })
 }
 
-/// Closes open batches `flush` after their first record; sleeps for good while there is nothing.
+/// Closes open batches `flush` after their first record, and those that were held as soon as an output waits for more;
+/// sleeps for good while there is nothing.
 async fn flush_forever(core: Rc<Core>) {
     loop {
         if !core.armed.get() {
-            core.dirty.wait().await;
+            rt::or(core.dirty.wait(), core.hungry.wait()).await;
         }
-        rt::sleep(core.flush).await;
+        if core.armed.get() {
+            rt::or(rt::sleep(core.flush), core.hungry.wait()).await;
+        }
         core.armed.set(false);
-        core.flush_all();
+        core.flush_all(false);
     }
 }
 
@@ -129,60 +144,5 @@ async fn wait_for_exit(core: &Rc<Core>) -> u8 {
             return code;
         }
         core.state.exit_asked.wait().await;
-    }
-}
-
-/// Stops the inputs, delivers what there is within the grace period, then lets everybody say their last words.
-async fn shutdown(core: &Rc<Core>, inputs: Vec<Task<()>>) {
-    let grace = core.grace;
-    match grace {
-        build::FOREVER => log::warn!("[engine] service will shutdown when all remaining tasks are flushed"),
-        _ => log::warn!("[engine] service will shutdown in max {} seconds", grace.as_secs()),
-    }
-    log::info!("[engine] pausing all inputs..");
-    core.state.stopping.set(true);
-    core.state.stop.notify();
-    for input in core.all_inputs() {
-        log::info!("[input] pausing {}", input.name);
-    }
-    if rt::timeout(grace, drain(core)).await.is_none() {
-        dump::lost(core);
-    }
-    core.state.drained.set(true);
-    core.state.drain.notify();
-    let rest = async {
-        for task in inputs {
-            task.await;
-        }
-    };
-    if rt::timeout(LAST_WORDS, rest).await.is_none() {
-        log::warn!("[engine] an input did not end in time");
-    }
-    for out in core.outputs() {
-        if rt::timeout(LAST_WORDS, out.output.stop()).await.is_none() {
-            log::warn!("[engine] output {} did not end in time", out.name);
-        }
-    }
-    if let Some(screen) = rt::FdWriter::open_stdout() {
-        // What filters have shown may still wait for a slow reader.
-        rt::timeout(LAST_WORDS, screen.settle()).await;
-    }
-    dump::summary(core);
-    log::info!("[engine] service has stopped ({} pending tasks)", core.chunks.get());
-}
-
-/// Until every record is delivered and no input commits anything more.
-async fn drain(core: &Rc<Core>) {
-    rt::sleep(SETTLE).await;
-    loop {
-        core.flush_all();
-        if core.chunks.get() > 0 {
-            core.chunk_done.wait().await;
-            continue;
-        }
-        rt::sleep(SETTLE).await;
-        if core.chunks.get() == 0 && core.all_inputs().all(|i| i.open_batches() == 0) {
-            return;
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! The engine with scripted inputs, filters and outputs.
 
-use super::core::{Core, FilterState, Parts};
-use super::delivery::OutputState;
-use super::intake::InputState;
+use super::core::{Core, FilterState, Parts, Terms};
+use super::delivery::{Limits, OutputState};
+use super::intake::{InputState, Spec};
 use super::route::{Routes, Rule};
 use super::stats::FilterStats;
 use super::{Engine, Ready};
-use crate::error::Error;
+use crate::conf::storage::StorageType;
+use crate::conf::{Section, StorageConf};
+use crate::error::{Diags, Error};
 use crate::event::{Batch, Key, Tag, View};
 use crate::filter::{Emitter, Filter, FilterCx};
 use crate::input::{Ack, Input, InputCx};
@@ -114,8 +116,12 @@ impl Filter for Odd {
     }
 
     fn emits(&self) -> Option<Emitter> {
-        Some(Emitter { name: "emitter".into(), mem_buf_limit: 1 << 20 })
+        Some(Emitter { name: "emitter".into(), mem_buf_limit: 1 << 20, storage: StorageType::Memory })
     }
+}
+
+fn storage_conf() -> StorageConf {
+    StorageConf::load(&Section::of("SERVICE", &[]), &mut Diags::new()).unwrap()
 }
 
 struct Run {
@@ -129,27 +135,41 @@ fn run(count: usize, per: usize, limit: usize, filters: Vec<Box<dyn Filter>>, st
     let rules = filters.iter().map(|_| any()).collect();
     let backoff = Backoff { base_secs: 0, cap_secs: 0 };
     let routes = Routes::new(rules, vec![any()]);
-    let core = Rc::new(Core::new(Duration::from_millis(10), Duration::from_secs(5), backoff, routes, 1));
-    let state = Rc::new(InputState::new(&core, "lines.0", limit, false));
+    let terms = Terms {
+        flush: Duration::from_millis(10),
+        grace: Duration::from_secs(5),
+        flush_on_shutdown: false,
+        backoff,
+        mem_limit: usize::MAX,
+        max_chunks_up: 128,
+        show_storage: true,
+        seed: 1,
+    };
+    let core = Rc::new(Core::new(terms, routes));
+    let state = Rc::new(InputState::new(&core, Spec::new("lines.0", limit)));
     let store = Rc::new(store);
+    let limits = Limits { retries: retry, disk: 0, eager: Duration::from_secs(1) };
     let parts = Parts {
+        backlog: None,
         inputs: vec![state.clone()],
         filters: filters
             .into_iter()
             .map(|f| FilterState {
                 name: "f".into(),
-                emitter: f.emits().map(|e| Rc::new(InputState::new(&core, &e.name, e.mem_buf_limit, true))),
+                emitter: f.emits().map(|e| {
+                    Rc::new(InputState::new(&core, Spec { is_emitter: true, ..Spec::new(&e.name, e.mem_buf_limit) }))
+                }),
                 filter: RefCell::new(f),
                 stats: FilterStats::default(),
             })
             .collect(),
-        outputs: vec![Rc::new(OutputState::new("store.0", 0, Box::new(store.clone()), retry))],
+        outputs: vec![Rc::new(OutputState::new("store.0", 0, Box::new(store.clone()), &limits))],
     };
     let _ = core.parts.set(parts);
     let acked = Rc::new(Cell::new(0));
     let input = Box::new(Lines { count, per, acked: acked.clone() });
     let ready = Ready { state, label: "input:lines:lines.0".into(), tag: Tag::new("t"), input };
-    let engine = Engine { core: core.clone(), inputs: vec![ready] };
+    let engine = Engine { core: core.clone(), inputs: vec![ready], storage: storage_conf() };
     assert_eq!(engine.run().unwrap(), 0);
     let got = store.got.borrow().clone();
     Run { acked: acked.get(), got, core }
@@ -161,7 +181,7 @@ fn everything_arrives_once_and_is_acknowledged() {
     assert_eq!(r.got.len(), 1000);
     assert_eq!(r.got[999], "t line 999");
     assert_eq!(r.acked, 1000);
-    assert_eq!(r.core.inputs()[0].memory(), 0, "all memory came back");
+    assert_eq!(r.core.inputs()[0].gate.used(), 0, "all memory came back");
 }
 
 #[test]

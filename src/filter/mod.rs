@@ -20,6 +20,7 @@ pub mod type_converter;
 mod words;
 
 use crate::conf::PluginInfo;
+use crate::conf::storage::StorageType;
 use crate::event::{Batch, Record, Tag};
 use crate::plugin::MakeCx;
 use crate::time::Time;
@@ -44,6 +45,8 @@ pub struct Emitter {
     pub name: String,
     /// Its memory limit, in bytes.
     pub mem_buf_limit: usize,
+    /// Where its records wait.
+    pub storage: StorageType,
 }
 
 /// What a filter may use while it works on a batch.

@@ -1,6 +1,7 @@
 //! `rewrite_tag`: sends records through the pipeline again, under a tag made from what they say.
 
 use super::{Emitter, Filter, FilterCx, FilterPlugin};
+use crate::conf::storage::StorageType;
 use crate::conf::{FromConf, Item, Many, PluginInfo, SList, Size};
 use crate::event::{Accessor, Batch, Cells, Template};
 use crate::parse::regex::{Regex, Slots};
@@ -30,8 +31,10 @@ crate::config! {
         emitter_name: Option<String> => "Emitter_Name",
         /// Memory that records sent again may hold before inputs are paused.
         emitter_mem_buf_limit: Size => "Emitter_Mem_Buf_Limit" = "10M",
+        /// Where records sent again wait for their outputs.
+        emitter_storage_type: StorageType => "Emitter_Storage.type" = "memory",
     }
-    unserved ["Emitter_Storage.type=memory"]
+
 }
 
 #[derive(Debug)]
@@ -61,7 +64,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Filter>> {
     let mem_buf_limit = usize::try_from(conf.emitter_mem_buf_limit.0).unwrap_or(usize::MAX);
     Some(Box::new(RewriteTag {
         rules: rules.into_iter().collect::<Option<_>>()?,
-        emitter: Emitter { name, mem_buf_limit },
+        emitter: Emitter { name, mem_buf_limit, storage: conf.emitter_storage_type },
         groups: Slots::default(),
         scratch: Vec::new(),
         tag: Vec::new(),
@@ -212,7 +215,7 @@ mod tests {
             assert!(why.contains(part), "{rule}: {why}");
         }
         assert!(said(&PLUGIN, &[]).contains("no rules have been defined"));
-        assert!(said(&PLUGIN, &[("Rule", "$a b c no"), ("emitter_storage.type", "filesystem")]).contains("not served"));
+        assert_eq!(said(&PLUGIN, &[("Rule", "$a b c no"), ("emitter_storage.type", "filesystem")]), "");
         assert_eq!(said(&PLUGIN, &[("Rule", "$a b c no"), ("emitter_storage.type", "memory")]), "");
     }
 }

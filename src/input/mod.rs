@@ -22,6 +22,12 @@ use crate::rt::LocalFuture;
 pub trait Input {
     /// Reads until [`InputCx::stopping`] or the end of the source. An error ends this input only; the engine says so.
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>>;
+
+    /// Whether the source keeps what is not read yet, so that a pause costs nothing. Then `storage.type filesystem` fills
+    /// the disk beyond the memory limit only while a destination is down, not whenever reading is faster than sending.
+    fn is_patient(&self) -> bool {
+        false
+    }
 }
 
 /// An input plugin of the table.

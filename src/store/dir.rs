@@ -163,6 +163,8 @@ fn scan_folder(path: &Path, name: &str, found: &mut Vec<Found>, problems: &mut V
                 let (folder, input) = (folder.clone(), input.clone());
                 found.push(Found { folder, name: name.into(), input, size: meta.len(), order });
             }
+            // Emptied files that a former run kept.
+            (Some(name), ..) if name.starts_with('.') => {}
             // Removed meanwhile.
             (_, _, Err(e)) if e.kind() == io::ErrorKind::NotFound => {}
             _ => stray.add(&name.to_string_lossy()),

@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 
 /// How many files stay open.
 pub const OPEN_MAX: usize = 32;
+/// How many emptied files are kept for the next chunks: finding a new inode costs more than writing to it.
+const SPARE_MAX: usize = 3;
 
 /// The files that are written to; the ones written to last stay open. All calls block.
 #[derive(Debug, Default)]
 pub struct Files {
     /// The one used last stands last.
     open: Vec<(PathBuf, File)>,
+    /// Emptied files, under hidden names.
+    spare: Vec<(PathBuf, File)>,
 }
 
 impl Files {
@@ -28,7 +32,7 @@ impl Files {
     pub fn append(&mut self, path: &Path, expected_len: u64, bytes: &[u8], sync: bool) -> io::Result<()> {
         let file = match self.take(path) {
             Some(file) if expected_len > 0 => file,
-            _ if expected_len == 0 => create(path)?,
+            _ if expected_len == 0 => self.create(path)?,
             _ => reopen(path, expected_len)?,
         };
         self.write(path, file, expected_len, bytes, sync)
@@ -54,7 +58,17 @@ impl Files {
     /// # Errors
     /// What the system says; that there is no such file is none.
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {
-        self.take(path);
+        if let Some(file) = self.take(path)
+            && self.spare.len() < SPARE_MAX
+            && let Some(to) = self.spare_name(path)
+            && fs::rename(path, &to).is_ok()
+        {
+            match file.set_len(0) {
+                Ok(()) => self.spare.push((to, file)),
+                Err(_) => return fs::remove_file(to),
+            }
+            return Ok(());
+        }
         match fs::remove_file(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),
@@ -82,6 +96,32 @@ impl Files {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {} MiB", SIZE_MAX >> 20)));
         }
         Ok(bytes)
+    }
+
+    /// Removes what is kept for later chunks.
+    pub fn clear(&mut self) {
+        for (path, _) in self.spare.drain(..) {
+            // An empty file with a hidden name is in nobody's way.
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// A free name beside `path`; one that a former run left there is replaced.
+    fn spare_name(&self, path: &Path) -> Option<PathBuf> {
+        (0..SPARE_MAX)
+            .map(|n| path.with_file_name(format!(".spare-{n}")))
+            .find(|name| self.spare.iter().all(|(used, _)| used != name))
+    }
+
+    fn create(&mut self, path: &Path) -> io::Result<File> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if let Some((from, file)) = self.spare.pop() {
+            if renameat_with(CWD, &from, CWD, path, RenameFlags::NOREPLACE).is_ok() {
+                return Ok(file);
+            }
+            let _ = fs::remove_file(from);
+        }
+        create(path)
     }
 
     fn take(&mut self, path: &Path) -> Option<File> {
@@ -154,6 +194,24 @@ mod tests {
         files.remove(&path).unwrap();
         files.remove(&path).unwrap();
         assert_eq!(Files::read(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn emptied_files_are_used_again() {
+        let dir = Dir::new("spare");
+        let path = |n: usize| dir.0.join(format!("in/{n}"));
+        let names = || fs::read_dir(dir.0.join("in")).unwrap().count();
+        let mut files = Files::default();
+        for n in 0..10 {
+            files.append(&path(n), 0, b"long before", false).unwrap();
+        }
+        (0..9).for_each(|n| files.remove(&path(n)).unwrap());
+        assert_eq!(names(), 1 + SPARE_MAX);
+        files.append(&path(10), 0, b"short", true).unwrap();
+        assert_eq!((Files::read(&path(10)).unwrap().as_slice(), names()), (&b"short"[..], 1 + SPARE_MAX));
+        assert_eq!(files.append(&path(9), 0, b"x", false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        files.clear();
+        assert_eq!(names(), 2);
     }
 
     #[test]

@@ -240,7 +240,7 @@ fn a_server_that_hangs_up_is_tried_again() {
     lab.command(&["-c", "collector.conf"]).stdin("{}").start().wait().code(0).says(&[
         "es.0 (out_id=0)",
         "cannot be retried",
-        "1 record(s) dropped after 2 attempt(s)",
+        "1 record(s) given up after 2 attempt(s)",
     ]);
     assert!(peer.connections() >= 2);
 }

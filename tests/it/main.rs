@@ -18,6 +18,7 @@ mod net;
 mod real;
 mod running;
 mod samples;
+mod storage;
 mod tail;
 mod tidy;
 #[cfg(feature = "tls")]

@@ -183,6 +183,10 @@ impl Input for Tail {
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
         Box::pin(run(*self, cx))
     }
+
+    fn is_patient(&self) -> bool {
+        true
+    }
 }
 
 async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {

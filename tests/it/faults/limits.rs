@@ -122,7 +122,7 @@ pub fn end_with_the_sink_down(t: &mut Trial) {
         writer.lines(t.size(20_000, 2_000));
         run.wait_stderr("retry in");
         let done = t.end(run, Signal::TERM);
-        t.bar(done.stderr.contains("not delivered within the grace period"), "what is left was not said");
+        t.bar(done.stderr.contains("were not delivered"), "what is left was not said");
         writer.rename();
         writer.lines(100);
         sink.up();
