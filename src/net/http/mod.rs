@@ -138,6 +138,10 @@ fn explain(e: &Error, patience: Duration) -> String {
             "connection refused: is the server running, are Host and Port right?".into()
         }
         Error::Io(io) if io.kind() == ErrorKind::UnexpectedEof => "the server closed the connection".into(),
+        // There is no kind for a name that does not resolve; what the standard library says of it begins so.
+        Error::Io(io) if io.to_string().starts_with("failed to lookup address information") => {
+            format!("the host name is not known: check Host and the DNS ({io})")
+        }
         Error::Io(io) => words(io),
         Error::HostNotFound => "the host name is not known: check Host and the DNS".into(),
         Error::Timeout(Timeout::PerRead) => format!("the server said nothing for {patience:?} (net.io_timeout)"),
