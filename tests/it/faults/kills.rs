@@ -1,14 +1,19 @@
 //! kill -9 at random instants, and databases that do not come back as they were.
 
 use super::check::{LINE, SAME};
+use super::storage::{chunks, on_disk};
 use super::trial::{Again, Conf, Trial};
 use super::writer::Writer;
 use rusqlite::Connection;
 use rustix::process::Signal;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// What arrived so long before a kill is written down as delivered.
+const SOON: Duration = Duration::from_millis(300);
 
 /// A writer that writes and renames on a thread of its own until it is told to stop.
 struct Busy {
@@ -42,9 +47,10 @@ impl Busy {
         Self { writer, stop, thread: Some(thread) }
     }
 
-    /// The inode and the first number of every file so far.
-    fn files(&self) -> Vec<(u64, u32)> {
-        self.writer.lock().unwrap().files().collect()
+    /// The inode and the first number of every file so far, and how many lines are written.
+    fn files(&self) -> (Vec<(u64, u32)>, u32) {
+        let writer = self.writer.lock().unwrap();
+        (writer.files().collect(), writer.written())
     }
 
     /// Stops it; how many lines it has written.
@@ -67,21 +73,41 @@ impl Drop for Busy {
 pub fn kills_with_memory_storage(t: &mut Trial) {
     let sink = t.sink();
     let conf = Conf::es(sink.port()).input("DB t.db").output("Generate_ID On").service("Flush 0.02");
-    kills(t, &conf, t.size(500, 25));
+    kills(t, &conf);
 }
 
-fn kills(t: &mut Trial, conf: &Conf, kills: usize) {
+/// With chunk files what was not delivered is there.
+pub fn kills_with_filesystem_storage(t: &mut Trial) {
+    let sink = t.sink();
+    let conf = Conf::es(sink.port()).input("DB t.db").output("Generate_ID On").service("Flush 0.02");
+    kills(t, &on_disk(conf));
+    let left = chunks(&t.lab.path("chunks")).len();
+    t.bar(left == 0, format!("{left} chunk files are left"));
+}
+
+fn kills(t: &mut Trial, conf: &Conf) {
+    let kills = t.size(500, 25);
     let mut busy = Busy::new(t.writer(), 2_000);
-    let mut most = 0;
-    for _ in 0..kills {
+    let (mut most, mut open, mut safe) = (0, 0, Vec::new());
+    for kill in 0..kills {
         let before = t.tally.count();
         let run = t.start(conf);
-        std::thread::sleep(t.dice.time(Duration::from_millis(3), Duration::from_millis(1_000)));
+        let life = t.dice.time(Duration::from_millis(3), Duration::from_millis(1_000));
+        let last = life.min(SOON);
+        std::thread::sleep(life - last);
+        let arrived = t.tally.count().lines;
+        std::thread::sleep(last);
         t.end(run, Signal::KILL);
         // What is on the wire still arrives.
-        std::thread::sleep(Duration::from_millis(5));
-        most = most.max(t.tally.count().again - before.again);
-        settle_positions(t, &busy.files());
+        std::thread::sleep(Duration::from_millis(10));
+        let again = t.tally.count().again - before.again;
+        most = most.max(again);
+        t.bar(again <= open, format!("after kill {kill}: {again} lines came again, {open} were not settled"));
+        open = unsettled(t, &busy, &mut safe);
+        let (written, waiting) = (busy.files().1 as usize, !chunks(&t.lab.path("chunks")).is_empty());
+        // A short life may not even repeat what the one before did not settle.
+        let late = if life > 2 * SOON { open.saturating_sub(written - arrived) } else { 0 };
+        t.bar(waiting || late == 0, format!("kill {kill}: {late} lines arrived {SOON:?} before were not settled"));
     }
     let written = busy.stop();
     let run = t.start(conf);
@@ -91,19 +117,42 @@ fn kills(t: &mut Trial, conf: &Conf, kills: usize) {
     t.check(written, Again::Keyed);
 }
 
-/// What the database says is delivered must not come again. It is read from a copy: opening it may change it.
-fn settle_positions(t: &Trial, files: &[(u64, u32)]) {
-    for name in ["t.db", "t.db-wal"] {
-        let _ = fs::copy(t.lab.path(name), t.lab.path(&format!("copy-{name}").replace("copy-t.db", "copy.db")));
+/// How many lines a killed program may send again: those that its database does not hold for delivered, and those in its
+/// chunk files. Without chunk files, what the database holds for delivered must not come again. The database is read
+/// from a copy: opening it may change it.
+fn unsettled(t: &Trial, busy: &Busy, safe: &mut Vec<u32>) -> usize {
+    for (name, copy) in [("t.db", "copy.db"), ("t.db-wal", "copy.db-wal")] {
+        let _ = fs::remove_file(t.lab.path(copy));
+        let _ = fs::copy(t.lab.path(name), t.lab.path(copy));
     }
-    let Ok(db) = Connection::open(t.lab.path("copy.db")) else { return };
-    let Ok(mut rows) = db.prepare("SELECT inode, offset FROM in_tail_files") else { return };
-    let found = rows.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
-    for (inode, offset) in found.into_iter().flatten().flatten() {
-        // All files are kept: an inode belongs to one of them.
-        let Some(generation) = files.iter().position(|(known, _)| *known == inode as u64) else { continue };
-        t.tally.settle(generation as u32, files[generation].1 + (offset as usize / LINE) as u32);
+    let waiting: u64 = chunks(&t.lab.path("chunks")).iter().map(|(_, size)| size).sum();
+    let (files, written) = busy.files();
+    let ends = files.iter().skip(1).map(|(_, begin)| *begin).chain([written]);
+    let mut open = waiting as usize / LINE;
+    let rows = rows(&t.lab.path("copy.db"));
+    safe.resize(files.len(), 0);
+    for (generation, (&(inode, begin), end)) in files.iter().zip(ends).enumerate() {
+        // All files are kept: an inode belongs to one of them. A row that goes was that of a file read to its end.
+        let safe = &mut safe[generation];
+        *safe = match rows.iter().find(|(known, _)| *known == inode as i64) {
+            Some((_, offset)) => begin + (*offset as usize / LINE) as u32,
+            None if *safe > 0 && !rows.is_empty() => end,
+            None => *safe,
+        };
+        open += end.saturating_sub(begin.max(*safe)) as usize;
+        if waiting == 0 {
+            t.tally.settle(generation as u32, *safe);
+        }
     }
+    open
+}
+
+/// Inode and offset of each file that a database knows; nothing while there is no database.
+fn rows(path: &Path) -> Vec<(i64, i64)> {
+    let Ok(db) = Connection::open(path) else { return Vec::new() };
+    let Ok(mut rows) = db.prepare("SELECT inode, offset FROM in_tail_files") else { return Vec::new() };
+    let found = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    found.map_or_else(|_| Vec::new(), |rows| rows.flatten().collect())
 }
 
 /// Lines that are the same to the last byte are still different documents, and each is one.

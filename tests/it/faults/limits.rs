@@ -54,7 +54,8 @@ pub fn memory_bar(t: &mut Trial, run: &Proc, idle: u64) {
     }
 }
 
-fn mib(bytes: u64) -> f64 {
+/// Bytes as MiB.
+pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 

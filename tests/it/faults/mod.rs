@@ -5,11 +5,13 @@
 
 mod answers;
 mod check;
+mod dns;
 mod kills;
 mod limits;
 mod report;
 mod rotation;
 mod sink;
+mod storage;
 mod trial;
 mod writer;
 
@@ -65,11 +67,13 @@ scenarios! {
         "100 times: 1,000 lines, all delivered, then the file is cut to nothing while the program looks at it, and filled anew past its old size in one go every other time.";
     rotation::inode_reuse, 4,
         "1,000 times: a file is deleted and begun anew, which gives it the inode of the one before; restarts between.",
-        waits for "files known by their first bytes";
+        waits for "rows that keep their marker when the inode is another file's";
     rotation::symlink_swap, 5,
         "A symbolic link leads to one new file after the other, 200 times; the old one still gets lines, and every second one was renamed three times behind the link before.";
     kills::kills_with_memory_storage, 6,
         "500 times kill -9 at a random instant, while the file is written to and renamed; `DB` and `Generate_ID` on.";
+    kills::kills_with_filesystem_storage, 19,
+        "The same with `storage.type filesystem`.";
     kills::equal_lines, 18,
         "50,000 lines that are all the same, 50 times kill -9: each is one document.";
     kills::database_damaged, 7,
@@ -95,6 +99,18 @@ scenarios! {
         "SIGTERM while nothing can be delivered: the log says how much is left, and a restart delivers it.";
     limits::clock_jumps, 16,
         "The clock jumps an hour back and forth while lines are delivered and retries wait.";
+    dns::dns_dead, 20,
+        "The name of the destination does not resolve while 10,000 chunks wait: less than one look-up per second; then it does.";
+    storage::queued_chunks, 21,
+        "10,000 chunks wait for a destination that ends every connection: less than one connection per second; then another one takes them.";
+    storage::many_chunk_files, 22,
+        "50,000 chunk files at the start, first with the destination down: less than 64 MiB and 256 descriptors.";
+    storage::restarts_with_failures, 23,
+        "100 restarts, every other one a kill, while the destination answers 503, 429, half or late: no chunk file is left.";
+    storage::disk_full, 24,
+        "60 times the disk of the chunks fills up, at another point each time, with the destination down, some with a kill.";
+    storage::damaged_chunks, 25,
+        "400 times a chunk file is cut, has a bit flipped or zeros at its end: all other lines arrive, the file is named.";
 }
 
 /// A scenario in its short form.
