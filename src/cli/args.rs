@@ -36,6 +36,8 @@ pub struct Args {
     pub action: Action,
     /// The main configuration file.
     pub config: Option<PathBuf>,
+    /// A file of rejected records to send again, instead of running the pipeline.
+    pub replay: Option<PathBuf>,
     /// `[INPUT]`, `[FILTER]` and `[OUTPUT]` in the order of their flags, then a `[SERVICE]` with the settings given.
     pub sections: Vec<Section>,
     /// No banner.
@@ -69,11 +71,11 @@ impl Args {
 }
 
 impl Args {
-    /// Changes to the directory of `-w`. The path of `-c` keeps meaning what it meant before.
+    /// Changes to the directory of `-w`. The paths of `-c` and `--replay-rejected` keep meaning what they meant before.
     pub fn enter_workdir(&mut self) -> Result<(), String> {
         let Some(dir) = &self.workdir else { return Ok(()) };
-        if let Some(config) = &mut self.config {
-            *config = std::path::absolute(&*config).map_err(|e| format!("'{}': {e}", config.display()))?;
+        for path in [&mut self.config, &mut self.replay].into_iter().flatten() {
+            *path = std::path::absolute(&*path).map_err(|e| format!("'{}': {e}", path.display()))?;
         }
         std::env::set_current_dir(dir).map_err(|e| format!("cannot work in '{}': {e}", dir.display()))
     }
@@ -89,7 +91,8 @@ struct Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        let args = Args { action: Action::Run, config: None, sections: Vec::new(), quiet: false, workdir: None };
+        let args =
+            Args { action: Action::Run, config: None, replay: None, sections: Vec::new(), quiet: false, workdir: None };
         Self { args, service: Section::new("SERVICE", Place::command_line()), verbosity: 0 }
     }
 }
@@ -104,6 +107,7 @@ impl Builder {
         match flag.long {
             "config" => self.args.config = path,
             "workdir" => self.args.workdir = path,
+            "replay-rejected" => self.args.replay = path,
             "input" => self.plugin(Kind::Input, &text)?,
             "filter" => self.plugin(Kind::Filter, &text)?,
             "output" => self.plugin(Kind::Output, &text)?,
@@ -294,6 +298,7 @@ mod tests {
         check(&["-c", "x"], "");
         let args = parse(&["-c", "x.conf", "-w", "/tmp", "--quiet"]).unwrap();
         assert_eq!((args.config, args.workdir, args.quiet), (Some("x.conf".into()), Some("/tmp".into()), true));
+        assert_eq!(parse(&["-c", "x", "--replay-rejected", "r"]).unwrap().replay, Some("r".into()));
     }
 
     #[test]

@@ -29,6 +29,7 @@ const fn unserved(short: char, long: &'static str, value: &'static str, doc: &'s
 pub const FLAGS: &[Flag] = &[
     flag('c', "config", "FILE", "read this configuration"),
     flag('D', "dry-run", "", "check the configuration, start nothing"),
+    flag(' ', "replay-rejected", "FILE", "send the records of this file of rejected ones again, then end"),
     flag('i', "input", "NAME", "add an input"),
     flag('F', "filter", "NAME", "add a filter"),
     flag('o', "output", "NAME", "add an output"),

@@ -4,7 +4,7 @@ use super::args::{Action, Args};
 use super::{TEST_OK, catalog, daemon, help};
 use crate::conf::common::LogLevel;
 use crate::conf::{Document, Env, FromConf, Kind, load};
-use crate::engine::{self, Setting};
+use crate::engine::{self, Plan, Setting};
 use crate::error::Diags;
 use crate::log::{self as logger, Setup};
 use crate::parse::ParserSet;
@@ -34,7 +34,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let loaded = load::load(args.config.as_deref(), sections, &catalog, Env::of_process(), &mut diags);
     let Some(loaded) = loaded else { return report(&diags) };
     let parsers = ParserSet::new(loaded.parsers, &mut diags);
-    let setting = Setting { service: &loaded.service, storage: &loaded.storage, parsers: &parsers, dir: &loaded.dir };
+    let plan = match args.replay.as_deref().map(Plan::new).transpose() {
+        Ok(plan) => plan,
+        Err(e) => return refuse(&e),
+    };
+    let setting = Setting {
+        service: &loaded.service,
+        storage: &loaded.storage,
+        parsers: &parsers,
+        dir: &loaded.dir,
+        replay: plan.as_ref(),
+    };
     let engine = engine::build(&loaded.doc, &setting, &mut diags);
     let Some(engine) = engine.filter(|_| !diags.has_errors()) else { return report(&diags) };
     if args.action == Action::DryRun {

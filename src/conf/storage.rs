@@ -1,6 +1,7 @@
 //! The `storage.*` keys of `[SERVICE]`: where chunks wait, in memory or on a disk, and how much of them.
 
-use super::value::Size;
+use super::value::{BinarySize, FromConf, Size};
+use std::path::{Path, PathBuf};
 
 crate::conf_enum! {
     /// Where the records of an input wait for their outputs.
@@ -53,6 +54,48 @@ crate::config! {
         delete_irrecoverable_chunks: bool => "storage.delete_irrecoverable_chunks" = "off",
         /// Accepted: chunk files never hold unused room.
         trim_files: bool => "storage.trim_files" = "off",
+        /// Keep records that an output will never take, with the reason, for `--replay-rejected`. Fluent Bit's default is
+        /// off.
+        keep_rejected: bool => "storage.keep.rejected" = "on",
+        /// The file that keeps them, or a folder for it. Relative to `storage.path`, or without one to the working
+        /// directory; `off` keeps none.
+        rejected_path: String => "storage.rejected.path" = "rejected.ndjson",
+        /// Bytes that this file may have; what would not fit is dropped, counted and said. 0 is no limit.
+        rejected_limit: BinarySize => "storage.rejected.limit" = "1G",
     }
-    unserved ["storage.keep.rejected=off", "storage.rejected.path", "storage.rejected.limit"]
+}
+
+impl StorageConf {
+    /// The file for rejected records, or its folder; `None` when they are not to be kept.
+    pub fn rejected_file(&self) -> Option<PathBuf> {
+        let kept = self.keep_rejected && bool::from_conf(&self.rejected_path) != Ok(false);
+        let dir = self.path.as_deref().unwrap_or_default();
+        kept.then(|| Path::new(dir).join(&self.rejected_path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::Section;
+    use crate::error::Diags;
+
+    fn file(keys: &[(&str, &str)]) -> Option<String> {
+        let conf = StorageConf::load(&Section::of("SERVICE", keys), &mut Diags::new()).unwrap();
+        conf.rejected_file().map(|p| p.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn where_rejected_records_go() {
+        let (path, at) = (("storage.path", "/var/c"), "storage.rejected.path");
+        let check = |keys: &[(&str, &str)], expected| assert_eq!(file(keys).as_deref(), expected, "{keys:?}");
+        check(&[], Some("rejected.ndjson"));
+        check(&[path], Some("/var/c/rejected.ndjson"));
+        check(&[path, (at, "x/")], Some("/var/c/x/"));
+        check(&[path, (at, "/x/y")], Some("/x/y"));
+        check(&[(at, "x")], Some("x"));
+        check(&[(at, "Off")], None);
+        check(&[(at, "false")], None);
+        check(&[("storage.keep.rejected", "off"), (at, "x")], None);
+    }
 }

@@ -3,13 +3,15 @@
 use super::core::{Core, FilterState, Parts, Terms};
 use super::delivery::{Limits, OutputState};
 use super::intake::{InputState, Spec};
+use super::rejects::Rejects;
+use super::replay::{Plan, Replay};
 use super::route::{Routes, Rule};
 use super::stats::FilterStats;
 use super::{Engine, Ready};
 use crate::conf::common::{FilterCommon, InputCommon, OutputCommon, RetryLimit};
 use crate::conf::service::Service;
 use crate::conf::storage::StorageType;
-use crate::conf::{Document, Kind, StorageConf};
+use crate::conf::{Document, Kind, Size, StorageConf};
 use crate::error::Diags;
 use crate::event::Tag;
 use crate::filter::{self, Filter};
@@ -27,7 +29,9 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// Memory that an input may hold when `Mem_Buf_Limit` does not say, in bytes: nothing is unbounded.
-const DEFAULT_LIMIT: usize = 8 << 20;
+pub(super) const DEFAULT_LIMIT: usize = 8 << 20;
+/// Memory that all records of a replay may hold, in bytes.
+const REPLAY_MEMORY: u64 = 16 << 20;
 /// The grace period of `Grace 0` and `Grace -1`.
 pub(super) const FOREVER: Duration = Duration::from_secs(365 * 86400);
 
@@ -42,6 +46,8 @@ pub struct Setting<'a> {
     pub parsers: &'a ParserSet,
     /// The folder of the main configuration file.
     pub dir: &'a Path,
+    /// Rejected records to send again, past inputs and filters.
+    pub replay: Option<&'a Plan>,
 }
 
 /// Makes every instance. Everything that is wrong goes to `diags`; `None` when anything is.
@@ -56,15 +62,20 @@ pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option
         let name = section.label.splitn(3, ':').nth(2).unwrap_or(plugin);
         let mut cx = MakeCx { section, name, diags, parsers: setting.parsers, json, dir: setting.dir };
         match kind {
+            Kind::Input | Kind::Filter if setting.replay.is_some() => {}
             Kind::Input => parts.input(plugin, &mut cx, setting.storage),
             Kind::Filter => parts.filter(plugin, &mut cx, setting.storage),
             Kind::Output => parts.output(plugin, &mut cx, only_pair),
         }
     }
+    let rejects = Rejects::new(setting.storage);
+    if let Some(plan) = setting.replay {
+        plan.check(&parts.outputs.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), rejects.path(), diags);
+    }
     if diags.has_errors() {
         return None;
     }
-    Some(parts.assemble(setting))
+    Some(parts.assemble(setting, rejects))
 }
 
 /// The instances as they are made.
@@ -150,8 +161,13 @@ impl Made {
         self.outputs.push(MadeOutput { name: cx.name.to_owned(), rule, limits, output });
     }
 
-    fn assemble(self, setting: &Setting<'_>) -> Engine {
-        let (service, storage) = (setting.service, setting.storage);
+    fn assemble(self, setting: &Setting<'_>, rejects: Rejects) -> Engine {
+        let (service, mut storage) = (setting.service, setting.storage.clone());
+        if setting.replay.is_some() {
+            // The pipeline itself may be running, with its chunk files.
+            storage.path = None;
+            storage.mem_limit = Size(REPLAY_MEMORY);
+        }
         let unlimited = |n: u64| usize::try_from(n).ok().filter(|n| *n > 0).unwrap_or(usize::MAX);
         let backoff = Backoff { base_secs: service.scheduler_base.into(), cap_secs: service.scheduler_cap.into() };
         let terms = Terms {
@@ -162,6 +178,8 @@ impl Made {
             mem_limit: unlimited(storage.mem_limit.0),
             max_chunks_up: storage.max_chunks_up.max(1),
             show_storage: storage.metrics,
+            rejects,
+            is_replay: setting.replay.is_some(),
             seed: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64),
         };
         let (filter_rules, filters): (Vec<_>, Vec<_>) =
@@ -196,9 +214,14 @@ impl Made {
             };
             parts.backlog = Some(Rc::new(InputState::new(&core, spec)));
         }
+        let replay = setting.replay.map(|plan| Replay::new(plan, &core, &parts.outputs));
+        if let Some(replay) = &replay {
+            parts.inputs.extend(replay.inputs().cloned());
+            ready.push(replay.ready(&core));
+        }
         // Set once, here.
         let _ = core.parts.set(parts);
-        Engine { core, inputs: ready, storage: storage.clone() }
+        Engine { core, inputs: ready, storage, replay }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::delivery::OutputState;
 use super::gate::{Over, Total};
 use super::intake::InputState;
+use super::rejects::Rejects;
 use super::route::Routes;
 use super::stats::FilterStats;
 use super::storage::Storage;
@@ -41,6 +42,10 @@ pub(super) struct Core {
     /// Filled once when the pipeline is built.
     pub(super) parts: OnceCell<Parts>,
     pub(super) state: Rc<Shutdown>,
+    /// The file of rejected records.
+    pub(super) rejects: Rejects,
+    /// Its records are sent again: there are no inputs but that file.
+    pub(super) is_replay: bool,
     /// The folder of chunk files, when there is one; opened at the start.
     pub(super) storage: OnceCell<Rc<Storage>>,
     /// Memory of all inputs.
@@ -107,6 +112,8 @@ pub(super) struct Terms {
     pub(super) mem_limit: usize,
     pub(super) max_chunks_up: usize,
     pub(super) show_storage: bool,
+    pub(super) rejects: Rejects,
+    pub(super) is_replay: bool,
     pub(super) seed: u64,
 }
 
@@ -121,6 +128,8 @@ impl Core {
             routes,
             parts: OnceCell::new(),
             state: Rc::default(),
+            rejects: terms.rejects,
+            is_replay: terms.is_replay,
             storage: OnceCell::new(),
             total: Total::new(terms.mem_limit),
             chunks_up: Cell::new(0),

@@ -4,7 +4,7 @@ use super::chunk::Chunk;
 use super::core::Core;
 use super::intake::CHUNK_BYTES;
 use super::queue::{Entry, Queue};
-use super::rejects::Refused;
+use super::rejects::{Fate, Refused};
 use super::stats::OutputStats;
 use crate::event::{Tag, View};
 use crate::output::{Outcome, Output, Payload, Why};
@@ -253,22 +253,24 @@ impl OutputState {
         match outcome {
             Outcome::Done => {
                 self.took(total, size);
+                self.say_recovered(&entry);
                 self.settle(&entry);
             }
             Outcome::Down(why) => self.again(core, entry, &why, true).await,
             Outcome::Retry(why) => self.again(core, entry, &why, false).await,
             Outcome::Drop(why) => {
                 self.stats.errors.add(1);
-                self.reject(core, &entry, Refused::All(&why)).await;
+                self.reject(core, &entry, Refused::All(&why), entry.attempts + 1).await;
                 self.settle(&entry);
             }
             Outcome::Part { retry, why, refused } => {
                 self.took(total.saturating_sub(retry.len() + refused.len()), size);
                 if !refused.is_empty() {
                     self.stats.errors.add(1);
-                    self.reject(core, &entry, Refused::Some(&refused)).await;
+                    self.reject(core, &entry, Refused::Some(&refused), entry.attempts + 1).await;
                 }
                 if retry.is_empty() {
+                    self.say_recovered(&entry);
                     return self.settle(&entry);
                 }
                 entry.item.chunk.note_left(&self.name, &retry);
@@ -287,6 +289,9 @@ impl OutputState {
     fn settle(&self, entry: &Entry<Delivery>) {
         self.queue.borrow_mut().settled();
         self.leave(&entry.item);
+    }
+
+    fn say_recovered(&self, entry: &Entry<Delivery>) {
         if entry.attempts > 0 {
             let chunk = &entry.item.chunk;
             log::info!(
@@ -324,7 +329,7 @@ impl OutputState {
                 entry.attempts
             );
             let given_up: Why = format!("given up after {} attempts (Retry_Limit): {why}", entry.attempts).into();
-            self.reject(core, &entry, Refused::All(&given_up)).await;
+            self.reject(core, &entry, Refused::All(&given_up), entry.attempts).await;
             self.leave(&entry.item);
             let now = Instant::now();
             let mut queue = self.queue.borrow_mut();
@@ -380,22 +385,37 @@ impl OutputState {
     }
 
     /// Records that this output will never take: they are kept apart, counted and said.
-    async fn reject(&self, core: &Rc<Core>, entry: &Entry<Delivery>, refused: Refused<'_>) {
-        let records = match refused {
-            Refused::All(_) => entry.item.records(),
-            Refused::Some(list) => list.len(),
+    async fn reject(&self, core: &Rc<Core>, entry: &Entry<Delivery>, refused: Refused<'_>, attempts: u32) {
+        let task = &entry.item;
+        let records = refused.len(task);
+        let fate = match self.output.keeps_rejected() {
+            true => core.rejects.keep(&self.name, task, refused, attempts).await,
+            false => Fate::Off,
         };
-        super::rejects::keep(core, self, entry, refused).await;
-        self.stats.dropped_records.add(records);
-        let Some(why) = refused.first() else { return };
-        self.say_dropped(&entry.item.chunk, records, why);
+        let kept = fate.kept(records);
+        self.stats.rejected_records.add(kept);
+        self.stats.dropped_records.add(records - kept);
+        let stay = core.is_replay && kept < records;
+        if stay {
+            task.chunk.lose();
+        }
+        if let Some((_, why)) = refused.nth(0, task) {
+            let (key, what) = core.rejects.told(&fate, records, why);
+            let what = if stay { what + "; what this chunk has stays in the file that is sent" } else { what };
+            self.say(&task.chunk, &key, &what);
+        }
     }
 
-    fn say_dropped(&self, chunk: &Chunk, records: usize, why: &str) {
-        let Some(unsaid) = self.complaints.borrow_mut().allow(why.as_bytes(), Instant::now()) else { return };
+    fn say_dropped(&self, task: &Delivery, why: &str) {
+        self.say(&task.chunk, why, &format!("{} record(s) dropped: {why}", task.records()));
+    }
+
+    /// Says what became of records of a chunk, for each reason now and then.
+    fn say(&self, chunk: &Chunk, reason: &str, what: &str) {
+        let Some(unsaid) = self.complaints.borrow_mut().allow(reason.as_bytes(), Instant::now()) else { return };
         let more = if unsaid > 0 { format!(" ({unsaid} more chunks for the same reason)") } else { String::new() };
         log::error!(
-            "[engine] chunk '{}': {records} record(s) dropped: {why}{more}: task_id={}, input={} > output={} (out_id={})",
+            "[engine] chunk '{}': {what}{more}: task_id={}, input={} > output={} (out_id={})",
             chunk.name,
             chunk.task_id,
             chunk.input.name,
@@ -414,7 +434,7 @@ impl OutputState {
 
     fn drop_whole(&self, task: &Delivery, why: &str) {
         self.stats.dropped_records.add(task.records());
-        self.say_dropped(&task.chunk, task.records(), why);
+        self.say_dropped(task, why);
         self.leave(task);
     }
 

@@ -45,13 +45,14 @@ fn text(core: &Core) -> String {
         let s = &out.stats;
         let _ = writeln!(
             o,
-            "{}: records {}, bytes {}, errors {}, retries {}, retries failed {}, dropped {}, tasks {} (running {}, waiting for a retry {}){}",
+            "{}: records {}, bytes {}, errors {}, retries {}, retries failed {}, rejected {}, dropped {}, tasks {} (running {}, waiting for a retry {}){}",
             out.name,
             s.proc_records.get(),
             s.proc_bytes.get(),
             s.errors.get(),
             s.retries.get(),
             s.retries_failed.get(),
+            s.rejected_records.get(),
             s.dropped_records.get(),
             out.pending(),
             out.queue.borrow().running(),
@@ -102,7 +103,8 @@ pub(super) fn left_behind(core: &Core, chunks: &[Rc<Chunk>]) {
             storage.root().display()
         );
     }
-    for input in core.all_inputs() {
+    // A replay says itself what is left in its file.
+    for input in core.all_inputs().filter(|_| !core.is_replay) {
         let in_memory = chunks.iter().filter(|c| Rc::ptr_eq(&c.input, input) && !c.is_stored());
         let (count, records) = in_memory.fold((0, 0), |(n, records), c| (n + 1, records + c.records()));
         if count > 0 {
@@ -132,13 +134,14 @@ pub(super) fn summary(core: &Core) {
     for o in core.outputs() {
         let s = &o.stats;
         log::info!(
-            "[engine] output {}: {} records, {} bytes, {} errors, {} retries, {} retries failed, {} dropped, {} not delivered",
+            "[engine] output {}: {} records, {} bytes, {} errors, {} retries, {} retries failed, {} rejected, {} dropped, {} not delivered",
             o.name,
             s.proc_records.get(),
             s.proc_bytes.get(),
             s.errors.get(),
             s.retries.get(),
             s.retries_failed.get(),
+            s.rejected_records.get(),
             s.dropped_records.get(),
             s.undelivered()
         );

@@ -3,6 +3,7 @@
 use super::chunk::Chunk;
 use super::core::{Core, Shutdown};
 use super::gate::{Gate, Over};
+use super::route::Route;
 use super::stats::InputStats;
 use super::storage::ChunkFile;
 use crate::conf::storage::StorageType;
@@ -40,6 +41,8 @@ pub(super) struct Spec {
     pub(super) is_emitter: bool,
     /// The hidden input of the chunks of an earlier run.
     pub(super) is_backlog: bool,
+    /// Where all its records go, whatever their tags are.
+    pub(super) route: Option<Rc<Route>>,
 }
 
 impl Spec {
@@ -54,6 +57,7 @@ impl Spec {
             is_patient: false,
             is_emitter: false,
             is_backlog: false,
+            route: None,
         }
     }
 }
@@ -140,11 +144,16 @@ impl InputState {
         self.streams.borrow().len()
     }
 
+    /// The way of the records of a tag.
+    fn route(&self, core: &Core, tag: &Tag) -> Rc<Route> {
+        self.spec.route.clone().unwrap_or_else(|| core.routes.of(tag))
+    }
+
     /// Closes the open batches that an output waits for, or all when `force`d. The others stay open and grow: many small
     /// chunks for a destination that is down would cost more than they hold. Answers whether some stay.
     pub(super) fn flush(self: &Rc<Self>, core: &Core, force: bool) -> bool {
         let wanted = |tag: &Tag| {
-            let route = core.routes.of(tag);
+            let route = self.route(core, tag);
             let outputs = || route.outputs.iter().filter_map(|&i| core.outputs().get(i));
             let wanted = force || outputs().any(|out| out.wants_more());
             if !wanted {
@@ -174,7 +183,7 @@ impl InputState {
 
     /// Filters, routes and perhaps closes the batch of a tag. Answers what filters re-emitted.
     fn ingest(self: &Rc<Self>, core: &Rc<Core>, tag: &Tag, ack: Option<Ack>) {
-        let route = core.routes.of(tag);
+        let route = self.route(core, tag);
         let mut emitted = Vec::new();
         let full = {
             let mut streams = self.streams.borrow_mut();
@@ -362,7 +371,7 @@ impl InputState {
             self.room.notify();
             return;
         }
-        let route = core.routes.of(stream.batch.tag());
+        let route = self.route(&core, stream.batch.tag());
         let name = if stream.name.is_empty() { core.chunk_name() } else { stream.name };
         let chunk = Chunk::new(&core, self, name, stream.batch, stream.acks, stream.file);
         for &index in &route.outputs {

@@ -10,6 +10,7 @@ mod gate;
 mod intake;
 mod queue;
 mod rejects;
+mod replay;
 pub mod route;
 mod shutdown;
 pub mod stats;
@@ -18,6 +19,7 @@ mod storage;
 mod tests;
 
 pub use build::{Setting, build};
+pub use replay::Plan;
 
 use self::core::Core;
 use crate::conf::StorageConf;
@@ -26,6 +28,7 @@ use crate::event::Tag;
 use crate::input::{Input, InputCx};
 use crate::rt::{self, Signal, Signals, Task};
 use intake::InputState;
+use replay::Replay;
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
@@ -36,6 +39,8 @@ pub struct Engine {
     core: Rc<Core>,
     inputs: Vec<Ready>,
     storage: StorageConf,
+    /// What is sent instead of what inputs would read.
+    replay: Option<Rc<Replay>>,
 }
 
 /// An input that is ready to run.
@@ -52,7 +57,9 @@ impl Engine {
     /// # Errors
     /// When an output cannot start or the system refuses the event loop.
     pub fn run(self) -> Result<u8, Error> {
-        rt::run(self.main()).map_err(Error::io("event loop"))?
+        let replay = self.replay.clone().map(|replay| (replay, self.core.clone()));
+        let code = rt::run(self.main()).map_err(Error::io("event loop"))??;
+        Ok(replay.map_or(code, |(replay, core)| replay.finish(&core)))
     }
 
     async fn main(self) -> Result<u8, Error> {

@@ -59,15 +59,18 @@ pub struct OutputStats {
     pub retries: Counter,
     /// Chunks given up after their last retry.
     pub retries_failed: Counter,
-    /// Records dropped: refused for good or given up.
+    /// Records refused for good or given up, and kept in the file for them.
+    pub rejected_records: Counter,
+    /// Records refused for good or given up, and kept nowhere.
     pub dropped_records: Counter,
     /// Records sent again.
     pub retried_records: Counter,
 }
 
 impl OutputStats {
-    /// Records that are neither delivered nor dropped: waiting, or lost when the program ends.
+    /// Records that are neither delivered, rejected nor dropped: waiting, or lost when the program ends.
     pub fn undelivered(&self) -> u64 {
-        self.routed_records.get().saturating_sub(self.proc_records.get() + self.dropped_records.get())
+        let settled = self.proc_records.get() + self.rejected_records.get() + self.dropped_records.get();
+        self.routed_records.get().saturating_sub(settled)
     }
 }

@@ -3,6 +3,7 @@
 use super::core::{Core, FilterState, Parts, Terms};
 use super::delivery::{Limits, OutputState};
 use super::intake::{InputState, Spec};
+use super::rejects::Rejects;
 use super::route::{Routes, Rule};
 use super::stats::FilterStats;
 use super::{Engine, Ready};
@@ -121,7 +122,7 @@ impl Filter for Odd {
 }
 
 fn storage_conf() -> StorageConf {
-    StorageConf::load(&Section::of("SERVICE", &[]), &mut Diags::new()).unwrap()
+    StorageConf::load(&Section::of("SERVICE", &[("storage.keep.rejected", "off")]), &mut Diags::new()).unwrap()
 }
 
 struct Run {
@@ -143,6 +144,8 @@ fn run(count: usize, per: usize, limit: usize, filters: Vec<Box<dyn Filter>>, st
         mem_limit: usize::MAX,
         max_chunks_up: 128,
         show_storage: true,
+        rejects: Rejects::new(&storage_conf()),
+        is_replay: false,
         seed: 1,
     };
     let core = Rc::new(Core::new(terms, routes));
@@ -169,7 +172,7 @@ fn run(count: usize, per: usize, limit: usize, filters: Vec<Box<dyn Filter>>, st
     let acked = Rc::new(Cell::new(0));
     let input = Box::new(Lines { count, per, acked: acked.clone() });
     let ready = Ready { state, label: "input:lines:lines.0".into(), tag: Tag::new("t"), input };
-    let engine = Engine { core: core.clone(), inputs: vec![ready], storage: storage_conf() };
+    let engine = Engine { core: core.clone(), inputs: vec![ready], storage: storage_conf(), replay: None };
     assert_eq!(engine.run().unwrap(), 0);
     let got = store.got.borrow().clone();
     Run { acked: acked.get(), got, core }

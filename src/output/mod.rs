@@ -31,6 +31,11 @@ pub trait Output {
         1
     }
 
+    /// Whether records that it will never take are kept for another time.
+    fn keeps_rejected(&self) -> bool {
+        true
+    }
+
     /// Called once when the pipeline starts, before the first delivery: open files, bind, report what is wrong early.
     /// An error keeps the program from starting.
     fn start(&self) -> Result<(), Error> {

@@ -69,6 +69,11 @@ impl Output for Stdout {
     fn deliver<'a>(&'a self, payload: &'a mut Payload) -> LocalFuture<'a, Outcome> {
         Box::pin(self.out.print(&payload.bytes))
     }
+
+    /// Nobody is there to read them.
+    fn keeps_rejected(&self) -> bool {
+        false
+    }
 }
 
 /// Turns records into what stdout shows: for the output and for the filter of that name.

@@ -203,11 +203,11 @@ fn only_failed_items_are_sent_again() {
     assert_eq!(numbers(1), ["1", "5"]);
     done.says(&[
         // The refused one is named with the server's reason, the others with theirs.
-        "1 record(s) dropped: 400 mapper_parsing_exception: failed to parse field [n] of type [long]",
+        "1 record(s) rejected: 400 mapper_parsing_exception: failed to parse field [n] of type [long]",
         "429 es_rejected_execution_exception: queue is full",
         "succeeded at retry 1",
         "output es.0: 5 records",
-        "1 dropped",
+        "1 rejected, 0 dropped",
     ]);
 }
 

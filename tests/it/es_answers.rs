@@ -192,13 +192,13 @@ fn twenty_megabytes_are_judged_in_little_memory() {
     std::fs::write(format!("/proc/{}/clear_refs", run.pid()), "5").unwrap();
     let before = kib(&run, "VmRSS:");
     go.store(true, std::sync::atomic::Ordering::Relaxed);
-    run.wait_stderr("record(s) dropped");
+    run.wait_stderr("record(s) rejected");
     let peak = kib(&run, "VmHWM:");
     run.wait_for("the third request", |_| server.requests().len() == 3);
     println!("a 20 MB answer: {before} KiB before, {peak} KiB at most");
     assert!(peak < before + 4096, "{before} KiB, then {peak} KiB");
     let done = run.term().code(0);
-    done.says(&["1000 record(s) dropped: 400 no 1: yyyy", "output es.0: 2000 records"]);
+    done.says(&["1000 record(s) rejected: 400 no 1: yyyy", "output es.0: 2000 records"]);
     let requests = server.requests();
     assert_eq!(requests.iter().map(|r| r.documents().len()).collect::<Vec<_>>(), [MANY, MANY, MANY / 3]);
     assert!(numbers(&requests[2]).iter().all(|n| n % 3 == 2));

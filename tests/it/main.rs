@@ -16,6 +16,8 @@ mod lab;
 mod net;
 #[cfg(feature = "es")]
 mod real;
+#[cfg(feature = "es")]
+mod rejected;
 mod running;
 mod samples;
 mod storage;

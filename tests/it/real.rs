@@ -97,9 +97,9 @@ fn a_document_that_does_not_fit_is_reported_and_counted() {
     lab.write("collector.conf", conf(server, "conflict", ""));
     let events = r#"{"n":1}{"n":"not a number"}{"n":{"m":2}}{"n":3}"#;
     lab.command(&["-c", "collector.conf"]).stdin(events).start().wait().code(0).says(&[
-        "2 record(s) dropped: 400 mapper_parsing_exception: failed to parse field [n] of type [long]",
+        "2 record(s) rejected: 400 mapper_parsing_exception: failed to parse field [n] of type [long]",
         "output es.0: 2 records",
-        "2 dropped",
+        "2 rejected, 0 dropped",
     ]);
     let mut numbers: Vec<_> = server.documents("conflict").iter().filter_map(|d| d["n"].as_i64()).collect();
     numbers.sort_unstable();
@@ -114,7 +114,7 @@ fn what_is_sent_twice_is_stored_once() {
     let events: String = (0..50).map(|n| format!("[1700000000, {{\"n\":{n}}}]\n")).collect();
     for _ in 0..2 {
         let done = lab.command(&["-c", "collector.conf"]).stdin(events.clone()).start().wait().code(0);
-        done.says(&["output es.0: 50 records"]).silent_about(&["dropped:", "retry in"]);
+        done.says(&["output es.0: 50 records"]).silent_about(&["rejected:", "dropped:", "retry in"]);
     }
     assert_eq!(server.documents("twice").len(), 50);
 }
@@ -173,7 +173,12 @@ fn an_id_that_cannot_be_costs_its_own_record_alone() {
     let long = "x".repeat(600);
     let events: String = ["a", "b", &long, "c", "", "d"].iter().map(|id| format!("{{\"id\":\"{id}\"}}")).collect();
     let done = lab.command(&["-c", "collector.conf"]).stdin(events).start().wait().code(0);
-    done.says(&["output es.0: 4 records", "2 dropped", "HTTP status 400: ", "must be no longer than 512 bytes"]);
+    done.says(&[
+        "output es.0: 4 records",
+        "2 rejected, 0 dropped",
+        "HTTP status 400: ",
+        "must be no longer than 512 bytes",
+    ]);
     assert_eq!(server.documents("ids").len(), 4);
 }
 
@@ -246,7 +251,7 @@ fn a_cluster_s_configuration_runs_unmodified() {
     // Stored, or refused by the server and said so.
     let mut stored = server.documents("test");
     stored.retain(|d| d["log"] != "started");
-    let refused: usize = done.stderr.lines().filter_map(dropped).sum();
+    let refused: usize = done.stderr.lines().filter_map(rejected).sum();
     let all = stored.len() + refused;
     assert_eq!(all, lines, "documents of so many lines\n{}", done.report());
     for document in &stored {
@@ -257,13 +262,13 @@ fn a_cluster_s_configuration_runs_unmodified() {
     }
     println!("{} documents stored and {refused} refused of {lines} lines", stored.len());
     if refused > 0 {
-        assert!(done.stderr.contains(" dropped: 400 "), "{}", done.report());
+        assert!(done.stderr.contains(" rejected: 400 "), "{}", done.report());
     }
 }
 
-/// How many records a line of the log says were dropped.
-fn dropped(line: &str) -> Option<usize> {
-    line.split(" record(s) dropped: ").next().filter(|head| *head != line)?.rsplit(' ').next()?.parse().ok()
+/// How many records a line of the log says were rejected.
+fn rejected(line: &str) -> Option<usize> {
+    line.split(" record(s) rejected: ").next().filter(|head| *head != line)?.rsplit(' ').next()?.parse().ok()
 }
 
 /// Carries bytes both ways.

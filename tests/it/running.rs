@@ -103,7 +103,12 @@ fn a_reader_of_stdout_that_leaves_is_said() {
     run.wait_stderr("stdout is closed: its reader went away");
     run.term()
         .code(0)
-        .says(&["[engine] chunk '", "1 record(s) dropped", "output stdout.0: 1 records"])
+        .says(&[
+            "[engine] chunk '",
+            "1 record(s) dropped: stdout is closed",
+            "output stdout.0: 1 records",
+            "0 rejected, 1 dropped",
+        ])
         .silent_about(&["panicked"]);
 }
 
@@ -152,7 +157,9 @@ fn a_retry_limit_gives_up_and_counts() {
     let mut run =
         lab.start(&tail("", &format!("    Name tcp\n    Host 127.0.0.1\n    Port {port}\n    Retry_Limit 1\n")));
     run.wait_stderr("cannot be retried");
-    run.term().code(0).says(&["1 record(s) given up after 2 attempt(s) (Retry_Limit)", "1 retries failed, 1 dropped"]);
+    run.term()
+        .code(0)
+        .says(&["1 record(s) given up after 2 attempt(s) (Retry_Limit)", "1 retries failed, 1 rejected, 0 dropped"]);
 }
 
 #[test]

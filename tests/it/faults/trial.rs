@@ -179,15 +179,15 @@ pub enum Again {
     Keyed,
 }
 
-/// Records that the program says it lost: the account at its end, or its lines when there is none.
+/// Records that the program says it lost or put aside: the account at its end, or its lines when there is none.
 pub fn said(log: &str) -> usize {
     let before = |text: &str| -> usize {
         let found = log.lines().filter_map(|l| l.split_once(text)).filter_map(|(head, _)| head.rsplit(' ').next());
         found.filter_map(|n| n.parse::<usize>().ok()).sum()
     };
     match log.contains("[engine] service has stopped") {
-        true => before(" lost, ") + before(" dropped, "),
-        false => before(" record(s) lost: ") + before(" record(s) dropped"),
+        true => before(" lost, ") + before(" rejected, ") + before(" dropped, "),
+        false => before(" record(s) lost: ") + before(" record(s) rejected") + before(" record(s) dropped"),
     }
 }
 
@@ -296,8 +296,9 @@ fn losses_are_read_from_the_log() {
     let line = "[2026/01/01 00:00:00] [ warn] [input] tail.0: 7 record(s) lost: why\n";
     assert_eq!(said(line), 7);
     let end = "[ info] [engine] input tail.0: 100 records, 5 bytes, 9 lost, 0 without an output\n\
-               [ info] [engine] output es.0: 91 records, 5 bytes, 0 errors, 0 retries, 0 retries failed, 3 dropped, 0 not delivered\n\
+               [ info] [engine] output es.0: 91 records, 5 bytes, 0 errors, 0 retries, 0 retries failed, 2 rejected, 1 dropped, 0 not delivered\n\
                [ info] [engine] service has stopped (0 pending tasks)\n";
     assert_eq!(said(&(line.to_owned() + end)), 12);
     assert_eq!(said("[error] [engine] chunk 'x': 3 record(s) dropped: 400 no\n"), 3);
+    assert_eq!(said("[error] [engine] chunk 'x': 2 record(s) rejected: 400 no; kept in 'r'\n"), 2);
 }
