@@ -48,7 +48,7 @@ CASES = [
      TAIL + "    Parser nginx\n[OUTPUT]\n    Name file\n    Match *\n    Path {dir}\n    File out\n    Format json_lines\n"),
     ("es", "tail, parser nginx → es (counting server)", "nginx", TAIL + "    Parser nginx\n" + ES),
     ("es_disk", "the same with storage.type filesystem", "nginx",
-     "    storage.path chunks\n" + TAIL + "    Parser nginx\n    storage.type filesystem\n" + ES),
+     "    storage.path chunks\n" + TAIL + "    Parser nginx\n    DB tail.db\n    storage.type filesystem\n" + ES),
 ]
 
 

@@ -85,7 +85,8 @@ crate::config! {
         log_level: Option<LogLevel> => "Log_Level",
         /// The input is paused while its records wait in more memory than this; 0 is no limit.
         mem_buf_limit: Size => "Mem_Buf_Limit" = "0",
-        /// Where its records wait for their outputs.
+        /// Where its records wait for their outputs: in memory, in files under `storage.path`, or in a ring in memory. A tail
+        /// with a DB can read again: its chunks are written when they wait for a second or their destination is down.
         storage_type: Option<StorageType> => "storage.type",
         /// With `storage.type filesystem`: pause the input when `storage.max_chunks_up` chunks are in memory, instead of
         /// leaving further ones on the disk alone.

@@ -123,7 +123,7 @@ impl Made {
                 limit_is_default: limit.is_none(),
                 storage: kind,
                 pause_on_chunks: common.pause_on_chunks_overlimit,
-                is_patient: input.is_patient(),
+                patience: input.patience(),
                 ..Spec::new(cx.name, limit.unwrap_or(DEFAULT_LIMIT))
             };
             self.inputs.push(MadeInput { label: cx.label(), tag, spec, input });

@@ -8,6 +8,7 @@ use crate::input::Ack;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
 
 /// Records that the routed outputs share; when the last of them lets go, memory returns, acks fire and the file goes.
 pub(super) struct Chunk {
@@ -18,6 +19,7 @@ pub(super) struct Chunk {
     pub(super) tag: Tag,
     /// Its records, also while it is down.
     records: Cell<usize>,
+    born: Instant,
     body: RefCell<Option<Batch>>,
     memory: Cell<usize>,
     /// It is counted among the chunks that are up.
@@ -74,6 +76,7 @@ impl Chunk {
             input: input.clone(),
             tag,
             records: Cell::new(0),
+            born: Instant::now(),
             body: RefCell::default(),
             memory: Cell::new(0),
             counted: Cell::new(false),
@@ -100,11 +103,6 @@ impl Chunk {
     /// Its file, when it has one.
     pub(super) fn file(&self) -> Option<Rc<ChunkFile>> {
         self.file.borrow().clone()
-    }
-
-    /// It has another file now; answers the former one.
-    pub(super) fn set_file(&self, file: Rc<ChunkFile>) -> Option<Rc<ChunkFile>> {
-        self.file.replace(Some(file))
     }
 
     /// Whether all its records are on the disk.
@@ -175,16 +173,33 @@ impl Chunk {
         }
     }
 
-    /// Writes it into a new file, with what the outputs have of it. Answers whether there was something to write; the file
-    /// takes the place of the former one.
-    pub(super) fn spill(&self, storage: &Rc<Storage>, name: &str) -> Option<Rc<ChunkFile>> {
+    /// Writes it into a new file, with what the outputs have of it: the acks go when that is on the disk. A file that
+    /// could not be written to its end is replaced.
+    pub(super) fn save(&self, storage: &Rc<Storage>, name: &str) {
         let body = self.body.borrow();
-        let batch = body.as_ref()?;
+        let Some(batch) = body.as_ref() else { return };
         let file = storage.create(&self.input.name, &self.tag, name);
-        file.append(batch, 0..batch.len(), None);
+        let former = self.file.replace(Some(file.clone()));
+        let mut acks = self.acks.take();
+        if let Some(former) = &former {
+            acks.extend(former.take_stuck());
+        }
+        file.append(batch, 0..batch.len(), acks);
         self.done.borrow().iter().for_each(|output| file.note_done(output));
         self.left.borrow().iter().for_each(|(output, records)| file.note_left(output, records));
-        Some(file)
+        if let Some(former) = former {
+            former.end(false);
+        }
+    }
+
+    /// Whether it is, or will be, on the disk.
+    pub(super) fn is_saved(&self) -> bool {
+        self.file.borrow().as_ref().is_some_and(|f| !f.is_broken())
+    }
+
+    /// How long it has been waiting.
+    pub(super) fn age(&self) -> Duration {
+        self.born.elapsed()
     }
 
     /// Takes in the records of a chunk that follows in the same stream and is for the same output alone.
@@ -214,11 +229,6 @@ impl Chunk {
     /// It will not be delivered by this run: its acks must not fire, its file stays.
     pub(super) fn lose(&self) {
         self.lost.set(true);
-    }
-
-    /// It stays behind, but safely: its acks fire.
-    pub(super) fn keep(&self) {
-        self.acks.borrow_mut().clear();
     }
 
     fn resize(&self, memory: usize) {

@@ -66,6 +66,8 @@ pub(super) struct Core {
     pub(super) held: Cell<bool>,
     /// Notified when an output waits for more while batches are held.
     pub(super) hungry: Notify,
+    /// Notified when there is a chunk that goes to the disk unless it is delivered soon.
+    pub(super) unsaved: Notify,
     /// The number in the last chunk's name, in ns.
     named: Cell<u64>,
     pool: RefCell<Vec<Batch>>,
@@ -141,6 +143,7 @@ impl Core {
             armed: Cell::new(false),
             held: Cell::new(false),
             hungry: Notify::default(),
+            unsaved: Notify::default(),
             named: Cell::new(0),
             pool: RefCell::default(),
             next_task: Cell::new(0),
@@ -231,8 +234,11 @@ impl Core {
         self.all_inputs().for_each(|i| i.eased());
     }
 
-    /// Over a limit: what is on the disk leaves memory.
+    /// A destination is down, or a limit is reached: what is on the disk leaves memory.
     pub(super) fn relieve(&self) {
+        if self.outputs().iter().any(|out| out.is_down()) {
+            super::saver::save(self, None);
+        }
         for input in self.all_inputs() {
             match input.gate.over() {
                 Some(Over::Own) => input.unload(self, input.gate.limit() / 2),

@@ -11,7 +11,7 @@ use crate::output::{Outcome, Output, Payload, Why};
 use crate::rt::{self, Task};
 use crate::util::ratelimit::RateLimit;
 use rustc_hash::FxHashMap;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,6 @@ pub(super) struct OutputState {
     /// `storage.total_limit_size`, in bytes.
     disk_limit: u64,
     pub(super) queue: RefCell<Queue<Delivery>>,
-    /// Bytes of the chunk files that it still needs.
-    pub(super) disk: Cell<u64>,
     /// The last two chunks of each stream, which may become one.
     tails: RefCell<FxHashMap<(usize, Tag), Tail>>,
     /// Wakes the queue at a time.
@@ -54,8 +52,6 @@ pub(super) struct Delivery {
     pub(super) chunk: Rc<Chunk>,
     /// The records left after a partial success.
     pub(super) only: Option<Vec<u32>>,
-    /// Its part of [`OutputState::disk`].
-    disk: u64,
 }
 
 impl Delivery {
@@ -82,7 +78,6 @@ impl OutputState {
             retry_limit: limits.retries,
             disk_limit: limits.disk,
             queue: RefCell::new(Queue::new(limits.eager)),
-            disk: Cell::new(0),
             tails: RefCell::default(),
             alarm: RefCell::default(),
             complaints: RefCell::default(),
@@ -116,11 +111,9 @@ impl OutputState {
 
     /// Takes a new chunk.
     pub(super) fn push(self: &Rc<Self>, core: &Rc<Core>, chunk: Rc<Chunk>) {
-        let disk = chunk.file().map_or(0, |f| f.len());
         let stream = (Rc::as_ptr(&chunk.input) as usize, chunk.tag.clone());
-        let task = Delivery { chunk, only: None, disk };
+        let task = Delivery { chunk, only: None };
         self.stats.routed_records.add(task.records());
-        self.disk.set(self.disk.get() + disk);
         let seq = {
             let mut queue = self.queue.borrow_mut();
             queue.nudge();
@@ -308,7 +301,6 @@ impl OutputState {
 
     /// A restart must not send the chunk to this output again, while others still need it.
     fn leave(&self, task: &Delivery) {
-        self.disk.set(self.disk.get().saturating_sub(task.disk));
         // Here and in the attempt that holds it.
         task.chunk.note_done(&self.name, Rc::strong_count(&task.chunk) > 2);
     }
@@ -439,10 +431,16 @@ impl OutputState {
     }
 
     /// `storage.total_limit_size`: the oldest chunks go.
-    fn limit_disk(&self, core: &Rc<Core>) {
-        while self.disk_limit > 0 && self.disk.get() > self.disk_limit {
-            let task = self.queue.borrow_mut().take_oldest(|t| t.disk > 0 && !t.chunk.is_running());
-            let Some(task) = task else { return };
+    pub(super) fn limit_disk(&self, core: &Core) {
+        if self.disk_limit == 0 {
+            return;
+        }
+        let size = |task: &Delivery| task.chunk.file().map_or(0, |f| f.len());
+        let mut total: u64 = self.queue.borrow().iter().map(size).sum();
+        while total > self.disk_limit {
+            let oldest = self.queue.borrow_mut().take_oldest(|t| size(t) > 0 && !t.chunk.is_running());
+            let Some(task) = oldest else { return };
+            total = total.saturating_sub(size(&task));
             self.drop_whole(&task, "the chunk files of this output take more than storage.total_limit_size");
             drop(task);
             core.chunk_done.notify();

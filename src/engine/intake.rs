@@ -9,7 +9,7 @@ use super::storage::ChunkFile;
 use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
 use crate::filter::FilterCx;
-use crate::input::{Ack, Intake};
+use crate::input::{Ack, Intake, Patience};
 use crate::rt::Notify;
 use crate::time::Time;
 use crate::util::ratelimit::RateLimit;
@@ -35,8 +35,7 @@ pub(super) struct Spec {
     pub(super) storage: StorageType,
     /// Pause when `storage.max_chunks_up` chunks are in memory.
     pub(super) pause_on_chunks: bool,
-    /// Its source keeps what is not read.
-    pub(super) is_patient: bool,
+    pub(super) patience: Patience,
     /// The hidden input of a filter: its memory holds back every reader.
     pub(super) is_emitter: bool,
     /// The hidden input of the chunks of an earlier run.
@@ -54,7 +53,7 @@ impl Spec {
             limit_is_default: false,
             storage: StorageType::Memory,
             pause_on_chunks: false,
-            is_patient: false,
+            patience: Patience::None,
             is_emitter: false,
             is_backlog: false,
             route: None,
@@ -227,7 +226,7 @@ impl InputState {
 
     /// Keeps the records of a commit: in memory with their ack, or in the file of their batch.
     fn hold(&self, core: &Rc<Core>, stream: &mut Stream, ack: Option<Ack>) {
-        let storage = core.storage.get().filter(|_| self.spec.storage == StorageType::Filesystem);
+        let storage = core.storage.get().filter(|_| self.storage_type() == StorageType::Filesystem && !self.is_lazy());
         let new = stream.filed..stream.batch.len();
         match storage {
             Some(_) if new.is_empty() => {}
@@ -238,7 +237,7 @@ impl InputState {
                 let file =
                     stream.file.get_or_insert_with(|| storage.create(&self.name, stream.batch.tag(), &stream.name));
                 stream.filed = new.end;
-                file.append(&stream.batch, new, ack);
+                file.append(&stream.batch, new, ack.into_iter().collect());
             }
             None => stream.acks.extend(ack),
         }
@@ -303,10 +302,15 @@ impl InputState {
         }
     }
 
+    /// Whether only chunks that are not delivered soon go to the disk.
+    pub(super) fn is_lazy(&self) -> bool {
+        self.spec.storage == StorageType::Filesystem && self.spec.patience == Patience::ReadsAgain
+    }
+
     /// Lets chunks that are on the disk go from memory, the newest first: the oldest are sent next. Down to `most` bytes.
     /// A source that keeps what is not read can as well wait as long as outputs take what is there.
     pub(super) fn unload(&self, core: &Core, most: usize) {
-        if self.spec.is_patient && !core.outputs().iter().any(|out| out.is_down()) {
+        if self.spec.patience > Patience::None && !core.outputs().iter().any(|out| out.is_down()) {
             return;
         }
         for chunk in self.chunks_up().iter().rev() {
@@ -380,6 +384,9 @@ impl InputState {
             }
         }
         core.limit_chunks_up();
+        if self.is_lazy() {
+            core.unsaved.notify();
+        }
     }
 
     /// Remembers a chunk that came into memory.

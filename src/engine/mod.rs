@@ -12,6 +12,7 @@ mod queue;
 mod rejects;
 mod replay;
 pub mod route;
+mod saver;
 mod shutdown;
 pub mod stats;
 mod storage;
@@ -68,7 +69,8 @@ impl Engine {
         let mut writer = None;
         if let Some(path) = &self.storage.path {
             let storage = Storage::open(&self.storage, Path::new(path))?;
-            writer = Some(rt::spawn(storage.clone().run(Rc::downgrade(&core))));
+            let save = saver::run(core.clone());
+            writer = Some((rt::spawn(storage.clone().run(Rc::downgrade(&core))), rt::spawn(save)));
             // Set once, here.
             let _ = core.storage.set(storage);
         }

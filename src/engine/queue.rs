@@ -190,6 +190,11 @@ impl<T> Queue<T> {
             (None, None) => None,
         }
     }
+
+    /// Every chunk that is not on the wire.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.ready.values().chain(self.later.values()).map(|e| &e.item)
+    }
 }
 
 #[cfg(test)]

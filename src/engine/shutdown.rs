@@ -88,23 +88,12 @@ fn is_futile(core: &Core) -> bool {
 async fn leave_behind(core: &Rc<Core>) {
     core.flush_all(true);
     let chunks: Vec<_> = core.all_inputs().flat_map(|i| i.chunks_up()).collect();
-    let mut spilled = Vec::new();
     if let Some(storage) = core.storage.get() {
-        for chunk in chunks.iter().filter(|c| !c.is_stored()) {
-            if let Some(file) = chunk.spill(storage, &core.chunk_name()) {
-                spilled.push((chunk, file));
-            }
+        for chunk in chunks.iter().filter(|c| !c.is_saved()) {
+            chunk.save(storage, &core.chunk_name());
         }
         if rt::timeout(LAST_WORDS, storage.settle()).await.is_none() {
             storage.abandon();
-        }
-    }
-    for (chunk, file) in spilled {
-        if file.is_complete() {
-            if let Some(former) = chunk.set_file(file) {
-                former.end(false);
-            }
-            chunk.keep();
         }
     }
     chunks.iter().for_each(|c| c.lose());

@@ -64,7 +64,7 @@ enum What {
         at: u64,
         bytes: Vec<u8>,
         size: usize,
-        ack: Option<Ack>,
+        acks: Vec<Ack>,
     },
     Remove,
     Quarantine,
@@ -204,8 +204,8 @@ impl Storage {
     /// The disk does not answer and the program ends: what is not written must not be taken for safe.
     pub(super) fn abandon(&self) {
         for op in &*self.ops.borrow() {
-            if let What::Append { ack: Some(ack), .. } = &op.what {
-                ack.lose();
+            if let What::Append { acks, .. } = &op.what {
+                acks.iter().for_each(Ack::lose);
             }
         }
     }
@@ -257,11 +257,11 @@ impl Storage {
     fn finish(&self, op: Op, result: io::Result<()>) {
         let file = op.file;
         match op.what {
-            What::Append { at, size, ack, .. } => {
+            What::Append { at, size, acks, .. } => {
                 self.queued.set(self.queued.get().saturating_sub(size));
                 file.pending.set(file.pending.get().saturating_sub(1));
                 match result {
-                    // The ack goes here: the records are safe.
+                    // The acks go here: the records are safe.
                     Ok(()) if !file.broken.get() => {
                         self.bytes.set(self.bytes.get() + size as u64);
                         if at == 0 {
@@ -269,7 +269,7 @@ impl Storage {
                         }
                     }
                     other => {
-                        file.stuck.borrow_mut().extend(ack);
+                        file.stuck.borrow_mut().extend(acks);
                         if let (Err(e), false) = (other, file.broken.replace(true)) {
                             self.failed(&file, &e);
                         }
@@ -349,13 +349,13 @@ fn work(files: &Mutex<Files>, root: &Path, sync: bool, jobs: Vec<(PathBuf, Job)>
 }
 
 impl ChunkFile {
-    /// Appends records of a batch; the ack goes when they are on the disk, or when they are delivered if that fails.
-    pub(super) fn append(self: &Rc<Self>, batch: &Batch, range: Range<usize>, ack: Option<Ack>) {
+    /// Appends records of a batch; the acks go when they are on the disk, or when they are delivered if that fails.
+    pub(super) fn append(self: &Rc<Self>, batch: &Batch, range: Range<usize>, acks: Vec<Ack>) {
         if self.broken.get() {
-            self.stuck.borrow_mut().extend(ack);
+            self.stuck.borrow_mut().extend(acks);
             return;
         }
-        self.write(ack, |out| {
+        self.write(acks, |out| {
             frame::write_records(batch, range, out);
         });
     }
@@ -372,23 +372,33 @@ impl ChunkFile {
 
     fn note(self: &Rc<Self>, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.broken.get() && self.len.get() > 0 {
-            self.write(None, write);
+            self.write(Vec::new(), write);
         }
     }
 
-    fn write(self: &Rc<Self>, ack: Option<Ack>, write: impl FnOnce(&mut Vec<u8>)) {
+    fn write(self: &Rc<Self>, acks: Vec<Ack>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = self.storage.buffer();
         bytes.append(&mut *self.head.borrow_mut());
         write(&mut bytes);
         let (at, size) = (self.len.get(), bytes.len());
         self.len.set(at + size as u64);
         self.pending.set(self.pending.get() + 1);
-        self.storage.push(Op { file: self.clone(), what: What::Append { at, bytes, size, ack } });
+        self.storage.push(Op { file: self.clone(), what: What::Append { at, bytes, size, acks } });
     }
 
     /// Whether all that was given to it is on the disk.
     pub(super) fn is_complete(&self) -> bool {
         self.pending.get() == 0 && !self.broken.get() && self.len.get() > 0
+    }
+
+    /// Whether something could not be written.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    /// The acks of what could not be written.
+    pub(super) fn take_stuck(&self) -> Vec<Ack> {
+        self.stuck.take()
     }
 
     /// Its length in bytes, with what is about to be written.

@@ -23,11 +23,21 @@ pub trait Input {
     /// Reads until [`InputCx::stopping`] or the end of the source. An error ends this input only; the engine says so.
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>>;
 
-    /// Whether the source keeps what is not read yet, so that a pause costs nothing. Then `storage.type filesystem` fills
-    /// the disk beyond the memory limit only while a destination is down, not whenever reading is faster than sending.
-    fn is_patient(&self) -> bool {
-        false
+    /// What becomes of records that are not read, or not acknowledged. It decides what `storage.type filesystem` writes.
+    fn patience(&self) -> Patience {
+        Patience::None
     }
+}
+
+/// Whether a source can be asked to wait, or to give again what it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Patience {
+    /// What is not read may be lost: beyond the memory limit records go to the disk.
+    None,
+    /// What is not read stays at the source: the disk is filled only while a destination is down.
+    Waits,
+    /// And what is not acknowledged is read again at the next start: only what is not delivered soon is written.
+    ReadsAgain,
 }
 
 /// An input plugin of the table.

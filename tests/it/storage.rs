@@ -230,3 +230,40 @@ fn a_disk_without_a_folder_is_refused() {
     let bad = "[SERVICE]\n    storage.path /proc/nowhere\n[INPUT]\n    Name dummy\n    storage.type filesystem\n[OUTPUT]\n    Name null\n    Match *\n";
     lab.run(bad).code(1).says(&["cannot start", "/proc/nowhere"]);
 }
+
+/// A tail with a DB into a tcp output.
+fn tail_conf(outlet: u16) -> String {
+    format!(
+        "[SERVICE]\n    Flush 0.02\n    Grace 2\n    scheduler.base 1\n    scheduler.cap 1\n    storage.path chunks\n[INPUT]\n    Name tail\n    Tag t\n    \
+         Path in.log\n    Read_from_Head on\n    DB t.db\n{DISK}[OUTPUT]\n    Name tcp\n    Match *\n    Host 127.0.0.1\n    Port {outlet}\n    \
+         Format json_lines\n    json_date_key false\n"
+    )
+}
+
+#[test]
+fn what_can_be_read_again_is_written_only_when_it_waits() {
+    let lab = Lab::new("storage-lazy");
+    let sink = TcpSink::new();
+    lab.write("in.log", (0..1000).map(|n| format!("line {n}\n")).collect::<String>());
+    let run = lab.start(&tail_conf(sink.port()));
+    arrives(&lab, &sink, 1000);
+    run.term().code(0);
+    assert!(!lab.path("chunks/tail.0").exists(), "nothing was written while the output took everything");
+    all_once(&sink.text(), 1000);
+
+    let (_held, outlet) = refused_port();
+    let mut run = lab.start(&tail_conf(outlet));
+    lab.append("in.log", (1000..2000).map(|n| format!("line {n}\n")).collect::<String>());
+    run.wait_stderr("retry in");
+    run.wait_for("the chunk on the disk", |_| on_disk(&lab) > 9_000);
+    // The offset has moved: the file is not needed any more.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    run.kill();
+    fs::remove_file(lab.path("in.log")).unwrap();
+    let sink = TcpSink::at(outlet);
+    let run = lab.start(&tail_conf(outlet));
+    arrives(&lab, &sink, 1000);
+    run.term().code(0);
+    let counts = counts(&sink.text());
+    assert!((1000..2000).all(|n| counts.get(&n) == Some(&1)), "{}", counts.len());
+}

@@ -59,7 +59,7 @@ use self::rows::{Row, Rows};
 use self::state::{Grave, Scan, State};
 use self::tag::TagMaker;
 use self::watch::Watch;
-use super::{Input, InputCx, InputPlugin};
+use super::{Input, InputCx, InputPlugin, Patience};
 use crate::conf::PluginInfo;
 use crate::error::Error;
 use crate::event::{Key, Tag};
@@ -184,8 +184,8 @@ impl Input for Tail {
         Box::pin(run(*self, cx))
     }
 
-    fn is_patient(&self) -> bool {
-        true
+    fn patience(&self) -> Patience {
+        if self.conf.db.is_some() { Patience::ReadsAgain } else { Patience::Waits }
     }
 }
 
