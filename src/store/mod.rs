@@ -10,6 +10,7 @@ pub mod fluent_bit;
 pub mod frame;
 mod load;
 pub mod pack;
+mod pen;
 pub mod rejected;
 mod wire;
 

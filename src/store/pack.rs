@@ -19,7 +19,8 @@
 //! into the arena at once, and cells point into it.
 
 use super::Damage;
-use super::wire::{Wire, put_varint, unzigzag, zigzag};
+use super::pen::Pen;
+use super::wire::{Wire, unzigzag, zigzag};
 use crate::event::cell::{CLEAN, ESCAPED};
 use crate::event::{Arena, Batch, Cell, Key, Kind, Source, Span};
 use crate::time::Time;
@@ -52,19 +53,19 @@ const FIRST: u32 = 2;
 pub fn write(batch: &Batch, range: Range<usize>, out: &mut Vec<u8>) -> usize {
     let range = range.start.min(batch.len())..range.end.min(batch.len());
     let count = range.clone().filter(|&i| !batch.is_dropped(i)).count();
-    put_varint(count as u64, out);
-    let mut writer = Writer { batch, out, keys: Numbers::default(), sources: Vec::new(), known: 0 };
+    let mut writer = Writer { batch, pen: Pen::new(out), keys: Numbers::default(), sources: Vec::new(), known: 0 };
+    writer.pen.varint(count as u64);
     let (mut time, mut source, mut at) = (0i64, u32::MAX, 0u32);
     for record in range.filter_map(|i| batch.raw(i)) {
         let named = record.source != source;
         let has_meta = !record.meta.is_empty();
-        writer.out.push((u8::from(has_meta) * META) | (u8::from(named) * SOURCE));
+        writer.pen.byte((u8::from(has_meta) * META) | (u8::from(named) * SOURCE));
         if named {
             source = record.source;
             writer.source(source);
         }
-        put_varint(zigzag(record.time.0.wrapping_sub(time)), writer.out);
-        put_varint(zigzag((record.at.wrapping_sub(at) as i32).into()), writer.out);
+        writer.pen.varint(zigzag(record.time.0.wrapping_sub(time)));
+        writer.pen.varint(zigzag((record.at.wrapping_sub(at) as i32).into()));
         (time, at) = (record.time.0, record.at);
         writer.run(record.body);
         if has_meta {
@@ -76,7 +77,7 @@ pub fn write(batch: &Batch, range: Range<usize>, out: &mut Vec<u8>) -> usize {
 
 struct Writer<'a> {
     batch: &'a Batch,
-    out: &'a mut Vec<u8>,
+    pen: Pen<'a>,
     keys: Numbers,
     /// The numbers of the batch's sources here, 0 for those not yet named, else one more.
     sources: Vec<u32>,
@@ -92,41 +93,44 @@ impl Writer<'_> {
         }
         let number = self.sources.get(i).copied().unwrap_or_default();
         if number > 0 {
-            return put_varint(u64::from(number - 1), self.out);
+            return self.pen.varint(u64::from(number - 1));
         }
-        put_varint(self.known.into(), self.out);
+        self.pen.varint(self.known.into());
         self.known += 1;
         if let Some(number) = self.sources.get_mut(i) {
             *number = self.known;
         }
-        put_varint(place.dev, self.out);
-        put_varint(place.ino, self.out);
-        self.out.extend_from_slice(&place.print.to_le_bytes());
-        put_varint(place.base, self.out);
+        self.pen.varint(place.dev);
+        self.pen.varint(place.ino);
+        self.pen.bytes(&place.print.to_le_bytes());
+        self.pen.varint(place.base);
     }
 
     fn run(&mut self, run: &[Cell]) {
-        put_varint(run.len() as u64, self.out);
+        self.pen.varint(run.len() as u64);
         self.cells(run, 0);
     }
 
     fn cells(&mut self, mut run: &[Cell], depth: usize) {
         while let Some((cell, rest)) = run.split_first() {
             run = rest;
+            if cell.kind == Kind::Str && self.short_text(cell) {
+                continue;
+            }
             self.key(cell.key);
             match cell.kind {
                 Kind::Str => self.bytes(STR | cell.flags & (CLEAN | ESCAPED), cell.span()),
                 Kind::Int => self.number(INT, zigzag(cell.bits() as i64)),
-                Kind::Null => self.out.push(NULL),
-                Kind::Bool => self.out.push(BOOL | u8::from(cell.a != 0) << 4),
+                Kind::Null => self.pen.byte(NULL),
+                Kind::Bool => self.pen.byte(BOOL | u8::from(cell.a != 0) << 4),
                 Kind::Uint => self.number(UINT, cell.bits()),
                 Kind::Float => {
-                    self.out.push(FLOAT);
-                    self.out.extend_from_slice(&cell.bits().to_le_bytes());
+                    self.pen.byte(FLOAT);
+                    self.pen.first(&cell.bits().to_le_bytes(), 8);
                 }
                 Kind::Bin => self.bytes(BIN, cell.span()),
                 // Too deep to be read back, which no input makes: a null, and what was in it beside it.
-                Kind::Map | Kind::Array if depth == MAX_DEPTH => self.out.push(NULL),
+                Kind::Map | Kind::Array if depth == MAX_DEPTH => self.pen.byte(NULL),
                 Kind::Map | Kind::Array => {
                     let (inner, rest) = run.split_at(run.len().min(cell.b as usize));
                     run = rest;
@@ -140,7 +144,7 @@ impl Writer<'_> {
     #[inline]
     fn key(&mut self, key: Key) {
         match self.keys.near(key) {
-            Some(number) if number < 0x80 => self.out.push(number as u8),
+            Some(number) if number < 0x80 => self.pen.byte(number as u8),
             _ => self.other_key(key),
         }
     }
@@ -148,41 +152,63 @@ impl Writer<'_> {
     #[cold]
     fn other_key(&mut self, key: Key) {
         if key == Key::NONE {
-            return put_varint(NO_KEY.into(), self.out);
+            return self.pen.varint(NO_KEY.into());
         }
         let (number, is_new) = if key.is_local() { (NAME, true) } else { self.keys.far(key) };
-        put_varint(number.into(), self.out);
+        self.pen.varint(number.into());
         if is_new {
             let name = self.batch.key_name(key);
-            self.out.extend_from_slice(&(name.len() as u32).to_le_bytes());
-            self.out.extend_from_slice(name);
+            self.pen.bytes(&(name.len() as u32).to_le_bytes());
+            self.pen.bytes(name);
         }
     }
 
     #[inline]
     fn head(&mut self, kind: u8, n: usize) {
-        match n {
-            0..15 => self.out.push(kind | (n as u8) << 4),
-            15..0x80 => self.out.extend_from_slice(&[kind | 0xf0, n as u8]),
-            _ => {
-                self.out.push(kind | 0xf0);
-                put_varint(n as u64, self.out);
-            }
+        if n < 15 {
+            return self.pen.byte(kind | (n as u8) << 4);
         }
+        if n < 0x80 {
+            return self.pen.two(kind | 0xf0, n as u8);
+        }
+        self.pen.byte(kind | 0xf0);
+        self.pen.varint(n as u64);
     }
 
     #[inline]
     fn bytes(&mut self, kind: u8, span: Span) {
-        let bytes = self.batch.arena().get(span);
+        let arena = self.batch.arena();
+        let bytes = arena.get(span);
         self.head(kind, bytes.len());
-        self.out.extend_from_slice(bytes);
+        self.pen.bytes(bytes);
+    }
+
+    /// Most cells are a short text under one of the first keys: those are written at once, in steps of fixed length.
+    #[inline]
+    fn short_text(&mut self, cell: &Cell) -> bool {
+        let (arena, span, n) = (self.batch.arena(), cell.span(), cell.b as usize);
+        let Some(key) = self.keys.near(cell.key).filter(|&number| number < 0x80) else { return false };
+        let (key, kind) = (key as u8, STR | cell.flags & (CLEAN | ESCAPED));
+        if n < 15
+            && let Some(text) = arena.get(Span { len: 15, ..span }).first_chunk::<15>()
+        {
+            self.pen.labelled([key, kind | (n as u8) << 4], text, n);
+            return true;
+        }
+        if n <= 48
+            && let Some(text) = arena.get(Span { len: 48, ..span }).first_chunk::<48>()
+        {
+            self.pen.labelled([key, kind | 0xf0, n as u8], text, n);
+            return true;
+        }
+        false
     }
 
     #[inline]
     fn number(&mut self, kind: u8, v: u64) {
         let n = 8 - v.leading_zeros() as usize / 8;
-        self.out.push(kind | (n as u8) << 4);
-        self.out.extend_from_slice(v.to_le_bytes().get(..n).unwrap_or_default());
+        self.pen.byte(kind | (n as u8) << 4);
+        self.pen.first(&v.to_le_bytes(), n);
     }
 }
 
