@@ -71,7 +71,7 @@ fn add_done(done: &mut Vec<String>, output: String) {
 /// Why the head cannot be read.
 fn headless(bytes: &[u8]) -> Damage {
     let first = Header::read(bytes).filter(|h| h.kind == b'H');
-    let head = first.map(|h| (h, bytes.get(HEADER..HEADER + h.len as usize)));
+    let head = first.map(|h| (h, bytes.get(HEADER..HEADER.saturating_add(h.len as usize))));
     match head {
         Some((h, Some(payload))) if h.fits(payload) => {
             h.frame(payload, HEADER).err().unwrap_or(Damage { at: HEADER, why: "a damaged head" })

@@ -255,7 +255,7 @@ impl Iterator for Frames<'_> {
                 }
                 continue;
             };
-            let size = HEADER + header.len as usize;
+            let size = HEADER.saturating_add(header.len as usize);
             let Some(payload) = rest.get(HEADER..size) else {
                 self.tear(rest.len());
                 continue;
