@@ -10,6 +10,7 @@ use crate::fmt::json_write::{JsonOpts, write_map};
 use crate::fmt::msgpack_read::MsgpackReader;
 use crate::fmt::msgpack_write;
 use crate::parse::regex::Regex;
+use crate::store::rejected::{Entry, Note, Reader, write_line};
 use crate::store::{self, pack};
 use crate::time::Time;
 use crate::time::strptime::TimeFormat;
@@ -130,6 +131,22 @@ pub fn chunk(data: &[u8]) {
         out
     });
     assert_eq!(written[0], written[1]);
+}
+
+/// Lines of rejected records: one that is read is written and read as the same.
+pub fn rejected(data: &[u8]) {
+    let write = |entry: &Entry| {
+        let note = Note { rejected_at: Time(0), output: &entry.output, input: &entry.input, reason: "", attempts: 1 };
+        let mut line = Vec::new();
+        write_line(&entry.batch.record(0), &note, &mut line);
+        line
+    };
+    for line in Reader::new(data).map_while(Result::ok) {
+        let Some(Ok(entry)) = line.record else { continue };
+        let written = write(&entry);
+        let again = Reader::new(&written[..]).next().and_then(Result::ok).and_then(|l| l.record);
+        assert_eq!(again.map(|entry| entry.map(|e| write(&e))), Some(Ok(written)));
+    }
 }
 
 /// The first line as text, and what follows it.

@@ -1,11 +1,13 @@
 //! Records that an output will never take: they go to a file with the reason, or, when that cannot be, are dropped and
 //! counted.
 
+use super::chunk::Chunk;
 use super::delivery::Delivery;
 use crate::conf::StorageConf;
 use crate::conf::storage::StorageSync;
 use crate::output::Why;
 use crate::rt::{self, Workers};
+use crate::store::dir;
 use crate::store::rejected::{Note, RejectedFile, write_line};
 use crate::time::Time;
 use std::path::{Path, PathBuf};
@@ -95,7 +97,7 @@ impl Rejects {
     pub(super) async fn keep(&self, output: &str, task: &Delivery, refused: Refused<'_>, attempts: u32) -> Fate {
         let Some(file) = &self.file else { return Fate::Off };
         let rejected_at = Time::from_system(SystemTime::now());
-        let input = &task.chunk.input.name;
+        let input = &origin(&task.chunk);
         let (mut kept, total) = (0, refused.len(task));
         while kept < total {
             let (mut lines, mut next) = (Vec::new(), kept);
@@ -136,4 +138,10 @@ impl Rejects {
             }
         }
     }
+}
+
+/// The input that read the records, in an earlier run perhaps.
+fn origin(chunk: &Chunk) -> String {
+    let stored = chunk.file().filter(|_| chunk.input.is_backlog());
+    stored.map_or_else(|| chunk.input.name.clone(), |file| dir::input_of(file.path()))
 }

@@ -84,6 +84,11 @@ fn folder_name(input: &str) -> String {
     if name.is_empty() { "%".to_owned() } else { name }
 }
 
+/// The input that a chunk file belongs to.
+pub fn input_of(path: &Path) -> String {
+    path.parent().and_then(Path::file_name).map_or_else(String::new, |folder| input_name(&folder.to_string_lossy()))
+}
+
 /// The input whose folder has this name.
 fn input_name(folder: &str) -> String {
     let bytes = folder.as_bytes();

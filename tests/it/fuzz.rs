@@ -105,6 +105,11 @@ fn chunk_files() {
     replay("chunk", collector::fuzz::chunk);
 }
 
+#[test]
+fn rejected_records() {
+    replay("rejected", collector::fuzz::rejected);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -112,5 +117,5 @@ fn no_target_is_left_out() {
     let mut names: Vec<_> =
         fs::read_dir(dir).unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["chunk.rs", "ini.rs", "json.rs", "msgpack.rs", "regex.rs", "strptime.rs"]);
+    assert_eq!(names, ["chunk.rs", "ini.rs", "json.rs", "msgpack.rs", "regex.rs", "rejected.rs", "strptime.rs"]);
 }

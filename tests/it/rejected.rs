@@ -265,6 +265,22 @@ fn an_interrupted_replay_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_record_of_an_earlier_run_still_names_its_input() {
+    let lab = Lab::new("rejected-backlog");
+    let (_held, port) = refused_port();
+    lab.write("in.log", "bad\n");
+    let stored = |port| {
+        conf("    storage.path store\n", port, "").replace("DB pos.db", "DB pos.db\n    storage.type filesystem")
+    };
+    run(&lab, &stored(port), "retry in").says(&["stay in 'store'"]);
+    let picky = Picky::new();
+    run(&lab, &stored(picky.server.port()), "kept in '").says(&["1 rejected, 0 dropped, 0 not delivered"]);
+    let [line] = &lines(&lab, "store/rejected.ndjson")[..] else { panic!("{}", lab.show()) };
+    assert_eq!((line["input"].as_str(), line["source"]["offset"].as_u64()), (Some("tail.0"), Some(0)));
+    assert_eq!(line["source"]["inode"].as_u64(), Some(fs::metadata(lab.path("in.log")).unwrap().ino()));
+}
+
+#[test]
 fn what_is_refused_again_and_not_kept_stays_in_its_file() {
     let lab = Lab::new("rejected-stays");
     let picky = Picky::new();
