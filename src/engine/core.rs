@@ -234,9 +234,14 @@ impl Core {
         self.all_inputs().for_each(|i| i.eased());
     }
 
+    /// Whether a destination is known to be down.
+    pub(super) fn is_any_down(&self) -> bool {
+        self.outputs().iter().any(|out| out.is_down())
+    }
+
     /// A destination is down, or a limit is reached: what is on the disk leaves memory.
     pub(super) fn relieve(&self) {
-        if self.outputs().iter().any(|out| out.is_down()) {
+        if self.is_any_down() {
             super::saver::save(self, None);
         }
         for input in self.all_inputs() {

@@ -225,22 +225,32 @@ impl InputState {
     }
 
     /// Keeps the records of a commit: in memory with their ack, or in the file of their batch.
-    fn hold(&self, core: &Rc<Core>, stream: &mut Stream, ack: Option<Ack>) {
-        let storage = core.storage.get().filter(|_| self.storage_type() == StorageType::Filesystem && !self.is_lazy());
-        let new = stream.filed..stream.batch.len();
-        match storage {
-            Some(_) if new.is_empty() => {}
-            Some(storage) => {
-                if stream.name.is_empty() {
-                    stream.name = core.chunk_name();
-                }
-                let file =
-                    stream.file.get_or_insert_with(|| storage.create(&self.name, stream.batch.tag(), &stream.name));
-                stream.filed = new.end;
-                file.append(&stream.batch, new, ack.into_iter().collect());
-            }
-            None => stream.acks.extend(ack),
+    fn hold(&self, core: &Core, stream: &mut Stream, ack: Option<Ack>) {
+        let may_wait = stream.file.is_none() && self.is_lazy() && !core.is_any_down();
+        stream.acks.extend(ack);
+        if self.storage_type() == StorageType::Filesystem && !may_wait {
+            self.file(core, stream);
         }
+    }
+
+    /// Appends the records of an open batch that are not in its file yet; their acks go with them.
+    fn file(&self, core: &Core, stream: &mut Stream) {
+        let Some(storage) = core.storage.get() else { return };
+        let new = std::mem::replace(&mut stream.filed, stream.batch.len())..stream.batch.len();
+        let acks = std::mem::take(&mut stream.acks);
+        if new.is_empty() {
+            return;
+        }
+        if stream.name.is_empty() {
+            stream.name = core.chunk_name();
+        }
+        let file = stream.file.get_or_insert_with(|| storage.create(&self.name, stream.batch.tag(), &stream.name));
+        file.append(&stream.batch, new, acks);
+    }
+
+    /// Writes what stands in open batches: a destination is down, so that they stay open for long.
+    pub(super) fn save_open(&self, core: &Core) {
+        self.streams.borrow_mut().values_mut().for_each(|stream| self.file(core, stream));
     }
 
     /// Runs the filters of a route over the fresh records.
@@ -310,7 +320,7 @@ impl InputState {
     /// Lets chunks that are on the disk go from memory, the newest first: the oldest are sent next. Down to `most` bytes.
     /// A source that keeps what is not read can as well wait as long as outputs take what is there.
     pub(super) fn unload(&self, core: &Core, most: usize) {
-        if self.spec.patience > Patience::None && !core.outputs().iter().any(|out| out.is_down()) {
+        if self.spec.patience > Patience::None && !core.is_any_down() {
             return;
         }
         for chunk in self.chunks_up().iter().rev() {

@@ -31,6 +31,9 @@ pub(super) async fn run(core: Rc<Core>) {
 pub(super) fn save(core: &Core, age: Option<Duration>) {
     let Some(storage) = core.storage.get() else { return };
     for input in core.all_inputs().filter(|i| i.is_lazy()) {
+        if core.is_any_down() {
+            input.save_open(core);
+        }
         for chunk in input.chunks_up() {
             let due = age.map_or_else(|| chunk.file().is_none(), |age| chunk.age() >= age);
             if due && !chunk.is_saved() {
