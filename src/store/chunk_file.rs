@@ -38,33 +38,45 @@ pub struct Contents {
 pub fn parse(bytes: &[u8]) -> Result<Contents, Damage> {
     let mut frames = Frames::new(bytes);
     let Some(Frame::Head(head)) = frames.next() else { return Err(headless(bytes)) };
-    let (mut records, mut count, mut done, mut left) = (Vec::new(), 0, Vec::new(), Vec::new());
+    let (mut records, mut count, mut notes) = (Vec::new(), 0, Notes::default());
     for frame in frames.by_ref() {
         match frame {
             Frame::Records { count: n, payload } => {
                 records.push(payload);
                 count += n as usize;
             }
-            Frame::Done(output) => add_done(&mut done, output),
-            Frame::Left(output, only) => {
-                left.retain(|(o, _)| *o != output);
-                left.push((output, only));
-            }
-            // A file has one; the first counts.
-            Frame::Head(_) => {}
+            other => notes.add(other),
         }
     }
     let state = frames.state();
-    if matches!(state, State::Damaged { .. }) {
-        left.clear();
-    }
-    left.retain(|(output, _)| !done.contains(output));
+    let Notes { done, left } = notes.settled(state);
     Ok(Contents { head, records, count, done, left, state })
 }
 
-fn add_done(done: &mut Vec<String>, output: String) {
-    if !done.contains(&output) {
-        done.push(output);
+/// What outputs said of a chunk.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    pub(super) done: Vec<String>,
+    pub(super) left: Vec<(String, Vec<u32>)>,
+}
+
+impl Notes {
+    pub(super) fn add(&mut self, frame: Frame) {
+        match frame {
+            Frame::Done(output) if !self.done.contains(&output) => self.done.push(output),
+            Frame::Left(output, only) => {
+                self.left.retain(|(o, _)| *o != output);
+                self.left.push((output, only));
+            }
+            _ => {}
+        }
+    }
+
+    /// What of it holds: the indices of a damaged file may mean other records.
+    pub(super) fn settled(mut self, state: State) -> Self {
+        let Self { done, left } = &mut self;
+        left.retain(|(output, _)| !matches!(state, State::Damaged { .. }) && !done.contains(output));
+        self
     }
 }
 
@@ -94,12 +106,12 @@ pub struct Summary {
     pub records: usize,
     /// The outputs that have taken the whole chunk.
     pub done: Vec<String>,
-    /// The length of the file in bytes.
+    /// The length of the file in bytes, without what is torn at its end: there further frames go.
     pub len: u64,
 }
 
-/// Reads what a chunk file says of itself, and little else: records are passed over, neither read nor checked, and behind
-/// the first header that is damaged nothing is looked for. Files of Fluent Bit say so little that they are read whole.
+/// Reads what a chunk file says of itself, and little else: records are passed over, neither read nor checked. Files of
+/// Fluent Bit, which say so little, and those with a damaged or torn header are read whole.
 ///
 /// # Errors
 /// The outer one when the file cannot be read, the inner one when it has no head.
@@ -107,12 +119,9 @@ pub fn summary(path: &Path) -> io::Result<Result<Summary, Damage>> {
     let mut file = Window { file: File::open(path)?, start: 0, bytes: vec![0; WINDOW], used: 0 };
     file.fill(0)?;
     if fluent_bit::is_one(file.bytes.get(..file.used).unwrap_or_default()) {
-        let bytes = Files::read(path)?;
-        let summary =
-            |(tag, records)| Summary { tag, input: String::new(), records, done: Vec::new(), len: bytes.len() as u64 };
-        return Ok(fluent_bit::summary(&bytes).map(summary));
+        return Ok(fluent_bit::summary(&Files::read(path)?));
     }
-    let len = if file.used < WINDOW { file.used as u64 } else { file.file.metadata()?.len() };
+    let mut len = if file.used < WINDOW { file.used as u64 } else { file.file.metadata()?.len() };
     let first = file.frame(0)?;
     let Some((head, mut at)) = first.and_then(|(h, payload)| match h.frame(payload, HEADER) {
         Ok(Frame::Head(head)) if h.fits(payload) => Some((head, (HEADER + payload.len()) as u64)),
@@ -121,26 +130,39 @@ pub fn summary(path: &Path) -> io::Result<Result<Summary, Damage>> {
         file.fill(0)?;
         return Ok(Err(headless(file.bytes.get(..file.used).unwrap_or_default())));
     };
-    let (mut records, mut done) = (0, Vec::new());
+    let (mut records, mut notes) = (0, Notes::default());
     while at < len {
-        let Some(header) = file.header(at)? else { break };
+        let Some(header) = file.header(at)? else { return Ok(whole(&Files::read(path)?)) };
         let end = at + HEADER as u64 + u64::from(header.len);
-        if header.kind == b'R' && end <= len {
+        if end > len {
+            len = at;
+            break;
+        }
+        if header.kind == b'R' {
             records += header.count as usize;
         }
         if header.kind == b'D'
             && let Some((_, payload)) = file.frame(at)?.filter(|(_, payload)| header.fits(payload))
-            && let Ok(Frame::Done(output)) = header.frame(payload, HEADER)
+            && let Ok(frame) = header.frame(payload, HEADER)
         {
-            add_done(&mut done, output);
+            notes.add(frame);
         }
         at = end;
     }
-    Ok(Ok(Summary { tag: head.tag, input: head.input, records, done, len }))
+    Ok(Ok(Summary { tag: head.tag, input: head.input, records, done: notes.done, len }))
+}
+
+/// The summary of a file that was read.
+fn whole(bytes: &[u8]) -> Result<Summary, Damage> {
+    let Contents { head, count, done, state, .. } = parse(bytes)?;
+    let len = if let State::Torn { at } = state { at } else { bytes.len() };
+    Ok(Summary { tag: head.tag, input: head.input, records: count, done, len: len as u64 })
 }
 
 /// Bytes of a file that are read at once. Heads and most small files fit.
 const WINDOW: usize = 4096;
+/// A frame with a name in it is not longer.
+const LONG: u32 = 1 << 20;
 
 /// A file, seen through a window.
 struct Window {
@@ -181,7 +203,7 @@ impl Window {
 
     /// The header and the payload of the frame at `at`; names are short, so that nothing long is read.
     fn frame(&mut self, at: u64) -> io::Result<Option<(Header, &[u8])>> {
-        let Some(header) = self.header(at)?.filter(|h| h.len < 1 << 20) else { return Ok(None) };
+        let Some(header) = self.header(at)?.filter(|h| h.len < LONG) else { return Ok(None) };
         Ok(self.get(at + HEADER as u64, header.len as usize)?.map(|payload| (header, payload)))
     }
 }
@@ -280,8 +302,17 @@ mod tests {
         }
         let done = ["o.1", "o.3000", "o.5000", "o.20000"];
         assert_eq!(of(&large), expected(10, &done, large.len()));
-        for (cut, n, outputs) in [(large.len() - 1, 10, 3), (large.len() - 10_000, 8, 3), (6000, 2, 1)] {
-            assert_eq!(of(&large[..cut]), expected(n, &done[..outputs], cut), "{cut}");
+        let all = large.len();
+        for (cut, n, outputs) in [(all - 1, 10, 3), (all - 25, 10, 3), (all - 10_000, 8, 3), (6000, 2, 1)] {
+            let State::Torn { at } = parse(&large[..cut]).unwrap().state else { panic!("not torn") };
+            assert_eq!(of(&large[..cut]), expected(n, &done[..outputs], at), "{cut}");
+            // Room that was never written.
+            let mut room = large[..at].to_vec();
+            room.resize(at + 5000, 0);
+            assert_eq!(of(&room), expected(n, &done[..outputs], at), "{cut}");
+            // Something else stays where it is, and what stands behind it counts.
+            frame::write_done("late", &mut room);
+            assert_eq!(of(&room), expected(n, &[&done[..outputs], &["late"]].concat(), room.len()), "{cut}");
         }
         let old = include_bytes!("../../fuzz/seeds/chunk/fluent-bit");
         let (tag, len) = (Tag::new("kube.app"), old.len() as u64);

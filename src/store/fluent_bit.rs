@@ -13,8 +13,11 @@
 //! a killed process leaves. Nor has such a process put the finished sum into the file, but the state of its computation,
 //! in the byte order of its processor.
 //!
-//! The routes of newer versions are passed over: the tag routes as it did when they were made.
+//! The routes of newer versions are passed over: the tag routes as it did when they were made. What this program's outputs
+//! say of such a chunk stands behind it, in frames as in any other chunk file.
 
+use super::chunk_file::{Notes, Summary};
+use super::frame::{Frames, next_header};
 use super::load::Loaded;
 use super::{Damage, State};
 use crate::event::{Arena, Batch, Tag};
@@ -37,6 +40,8 @@ pub fn is_one(bytes: &[u8]) -> bool {
 struct Parts<'a> {
     tag: Tag,
     content: &'a [u8],
+    /// What stands behind the content from the first frame on.
+    frames: &'a [u8],
     /// Where the content begins in the file.
     at: usize,
     /// Bytes of content that the file should have and has not.
@@ -65,31 +70,41 @@ fn parts(bytes: &[u8]) -> Result<Parts<'_>, Damage> {
         tag => tag,
     };
     let all = bytes.get(at..).unwrap_or_default();
-    let first = all.first().copied().unwrap_or_default();
-    let len = if stated == 0 && first != 0 { all.len() } else { stated };
-    let content = all.get(..len).unwrap_or(all);
+    let is_old = stated == 0 && all.first().is_some_and(|b| *b != 0);
+    let end = if is_old { next_header(all) } else { stated.min(all.len()) };
+    let (content, behind) = all.split_at(end);
+    let frames = behind.get(next_header(behind)..).unwrap_or_default();
     let summed = bytes.get(SUMMED..at + content.len()).unwrap_or_default();
     let right = crc32fast::hash(summed);
     // Old versions grow by whole pages: there the sum covers less than what is here.
     let sums = [0, right, right.swap_bytes(), !right, (!right).swap_bytes()];
     let is_changed = stated > 0 && !sums.contains(&(sum as u32));
-    let missing = len - content.len();
-    Ok(Parts { tag: Tag::new(&String::from_utf8_lossy(tag)), content, at, missing, is_changed })
+    let missing = if is_old { 0 } else { stated - end };
+    Ok(Parts { tag: Tag::new(&String::from_utf8_lossy(tag)), content, frames, at, missing, is_changed })
 }
 
-/// The tag of a file and the number of its records.
+impl Parts<'_> {
+    fn notes(&self) -> Notes {
+        let mut notes = Notes::default();
+        Frames::new(self.frames).for_each(|frame| notes.add(frame));
+        notes
+    }
+}
+
+/// What a file says of itself.
 ///
 /// # Errors
 /// When it is no file of Fluent Bit, or holds something else than logs.
-pub fn summary(bytes: &[u8]) -> Result<(Tag, usize), Damage> {
+pub fn summary(bytes: &[u8]) -> Result<Summary, Damage> {
     let parts = parts(bytes)?;
-    let (mut at, mut count) = (0, 0);
+    let (mut at, mut records) = (0, 0);
     while let Some(end) = next(parts.content, at) {
         let event = parts.content.get(at..end).unwrap_or_default();
-        count += usize::from(event.first() == Some(&EVENT) && !is_marker(event));
+        records += usize::from(event.first() == Some(&EVENT) && !is_marker(event));
         at = end;
     }
-    Ok((parts.tag, count))
+    let done = parts.notes().done;
+    Ok(Summary { tag: parts.tag, input: String::new(), records, done, len: bytes.len() as u64 })
 }
 
 /// Appends the records of a file to `batch`.
@@ -97,7 +112,9 @@ pub fn summary(bytes: &[u8]) -> Result<(Tag, usize), Damage> {
 /// # Errors
 /// When it is no file of Fluent Bit, or holds something else than logs; then the batch is as it was.
 pub fn load(bytes: &[u8], batch: &mut Batch) -> Result<Loaded, Damage> {
-    let Parts { tag, content, at: start, missing, is_changed } = parts(bytes)?;
+    let parts = parts(bytes)?;
+    let notes = parts.notes();
+    let Parts { tag, content, at: start, missing, is_changed, .. } = parts;
     if batch.arena().len() + content.len() > Arena::MAX {
         return Err(Damage { at: start, why: "more than a batch can hold" });
     }
@@ -139,7 +156,8 @@ pub fn load(bytes: &[u8], batch: &mut Batch) -> Result<Loaded, Damage> {
     if missing > 0 && state == State::Clean {
         state = State::Torn { at: bytes.len() };
     }
-    Ok(Loaded { input: String::new(), tag, records, done: Vec::new(), left: Vec::new(), state })
+    let Notes { done, left } = notes.settled(state);
+    Ok(Loaded { input: String::new(), tag, records, done, left, state })
 }
 
 /// The end of the value at `at`; `None` at the end and where there is none.
@@ -165,6 +183,7 @@ mod tests {
     use crate::event::{Key, View};
     use crate::fmt::json_write::{JsonOpts, write_map};
     use crate::fmt::msgpack_write::write_events;
+    use crate::store::frame;
     use crate::store::testing::batch;
     use crate::time::Time;
     use crate::util::rng::Rng;
@@ -233,8 +252,16 @@ mod tests {
             let (loaded, all) = read(bytes);
             assert_eq!((&*loaded.tag, loaded.state), ("kube.app", State::Clean), "{what}");
             assert_eq!(all, ALL, "{what}");
-            let (tag, count) = summary(bytes).unwrap();
-            assert_eq!((&*tag, count), ("kube.app", 3), "{what}");
+            let said = summary(bytes).unwrap();
+            assert_eq!((&*said.tag, said.records, said.done.len()), ("kube.app", 3, 0), "{what}");
+            let mut noted = bytes.clone();
+            frame::write_left("es.0", &[1], &mut noted);
+            frame::write_done("es.1", &mut noted);
+            let (loaded, all) = read(&noted);
+            assert_eq!((loaded.state, all.len()), (State::Clean, 3), "{what}");
+            let done = vec!["es.1".to_owned()];
+            assert_eq!((loaded.left, &loaded.done), (vec![("es.0".to_owned(), vec![1])], &done), "{what}");
+            assert_eq!(summary(&noted).map(|s| (s.records, s.done)), Ok((3, done)), "{what}");
         }
         // The sum of a process that was killed: its bits turned around, as the processor has them.
         let mut killed = file(b"kube.app", &content, n, true);
@@ -290,7 +317,7 @@ mod tests {
         let bytes = file(b"t", &content, content.len(), true);
         let (loaded, all) = read(&bytes);
         assert_eq!((loaded.state, &all[..]), (State::Clean, &[ALL[0].to_owned()][..]));
-        assert_eq!(summary(&bytes).unwrap().1, 1);
+        assert_eq!(summary(&bytes).unwrap().records, 1);
     }
 
     proptest! {

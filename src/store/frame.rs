@@ -283,7 +283,7 @@ fn is_begun(rest: &[u8]) -> bool {
 }
 
 /// The offset of the first header in `bytes`, or their end.
-fn next_header(bytes: &[u8]) -> usize {
+pub(super) fn next_header(bytes: &[u8]) -> usize {
     let mut marks = memmem::find_iter(bytes, &MARK);
     marks.find(|&at| bytes.get(at..).and_then(Header::read).is_some()).unwrap_or(bytes.len())
 }

@@ -142,6 +142,53 @@ fn an_output_that_had_its_part_does_not_get_it_again() {
 }
 
 #[test]
+fn a_torn_file_is_whole_again_when_an_output_had_its_part() {
+    let lab = Lab::new("storage-torn");
+    let (_held, outlet) = refused_port();
+    let (_held, second) = refused_port();
+    let inlet = free_port();
+    let more = format!(
+        "[OUTPUT]\n    Name tcp\n    Match *\n    Host 127.0.0.1\n    Port {second}\n    Format json_lines\n    json_date_key false\n"
+    );
+    let text = conf("", DISK, inlet, outlet) + &more;
+    let mut run = lab.start(&text);
+    send(&mut run, inlet, 0..500);
+    run.wait_for("the chunk on the disk", |_| on_disk(&lab) > 5_000);
+    run.kill();
+    // The beginning of a frame, as a crash leaves it.
+    let [(path, size)] = &chunks(&lab)[..] else { panic!("one chunk is on the disk") };
+    let whole = fs::read(path).unwrap();
+    fs::write(path, [&whole[..], b"\xc5ckR\0\0"].concat()).unwrap();
+    let healthy = TcpSink::at(second);
+    let mut run = lab.start(&text);
+    arrives(&lab, &healthy, 500);
+    run.wait_for("the note on the disk", |_| fs::read(path).is_ok_and(|now| now.len() as u64 > size + 20));
+    run.kill();
+    assert_eq!(fs::read(path).unwrap()[..whole.len()], whole, "what was whole stays");
+    let sink = TcpSink::at(outlet);
+    let run = lab.start(&text);
+    arrives(&lab, &sink, 500);
+    run.term().code(0);
+    all_once(&sink.text(), 500);
+    all_once(&healthy.text(), 500);
+    assert!(!lab.path("chunks/quarantine").exists(), "nothing is damaged");
+}
+
+#[test]
+fn a_backlog_of_fluent_bit_is_sent() {
+    let lab = Lab::new("storage-fluent-bit");
+    let sink = TcpSink::new();
+    // With the name that it gives to a file of a small number of nanoseconds.
+    lab.write("chunks/tail.7/123-1700000000.  12.flb", include_bytes!("../../fuzz/seeds/chunk/fluent-bit"));
+    let text = conf("", DISK, free_port(), sink.port());
+    let run = lab.start(&text);
+    arrives(&lab, &sink, 3);
+    lab.wait("the chunk file to go", || chunks(&lab).is_empty());
+    run.term().code(0);
+    assert_eq!(sink.text(), "{\"log\":\"abc\",\"n\":1}\n{\"log\":\"abc\",\"n\":1}\n{\"log\":\"old\"}\n");
+}
+
+#[test]
 fn what_a_bulk_server_has_is_not_sent_again_after_a_restart() {
     let lab = Lab::new("storage-part");
     let inlet = free_port();
