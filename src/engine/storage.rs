@@ -6,7 +6,7 @@ use crate::conf::storage::StorageSync;
 use crate::error::Error;
 use crate::event::{Batch, Tag};
 use crate::input::Ack;
-use crate::rt::{Notify, Workers};
+use crate::rt::{self, Notify, Workers};
 use crate::store::{Files, Head, LockGuard, dir, frame};
 use crate::util::ratelimit::RateLimit;
 use std::cell::{Cell, RefCell};
@@ -17,15 +17,18 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Bytes that may wait to be written before inputs are held back.
 const QUEUE_BYTES: usize = 4 << 20;
 /// Bytes and operations that one job of the worker takes.
-const JOB_BYTES: usize = 2 << 20;
+const JOB_BYTES: usize = 1 << 20;
 const JOB_OPS: usize = 256;
+/// How long what is to be written is gathered: waking a thread for each commit, or a disk with `storage.sync full`, costs
+/// more than writing.
+const GATHER: Duration = Duration::from_millis(4);
 /// Buffers that are kept, and the largest of them, in bytes.
-const SPARE: usize = 4;
+const SPARE: usize = 16;
 const SPARE_BYTES: usize = 512 << 10;
 
 /// The folder of chunk files.
@@ -39,6 +42,8 @@ pub(super) struct Storage {
     queued: Cell<usize>,
     spare: RefCell<Vec<Vec<u8>>>,
     wake: Notify,
+    /// Notified when a job's worth of bytes waits.
+    full: Notify,
     /// Notified when a job is done.
     done: Notify,
     files: Arc<Mutex<Files>>,
@@ -102,6 +107,7 @@ impl Storage {
             queued: Cell::new(0),
             spare: RefCell::default(),
             wake: Notify::default(),
+            full: Notify::default(),
             done: Notify::default(),
             files: Arc::default(),
             workers: Workers::new("storage", 1),
@@ -164,6 +170,7 @@ impl Storage {
         loop {
             if self.ops.borrow().is_empty() {
                 self.wake.wait().await;
+                rt::or(rt::sleep(GATHER), self.full.wait()).await;
                 continue;
             }
             let mut ops = self.next_ops();
@@ -226,6 +233,9 @@ impl Storage {
     fn push(&self, op: Op) {
         if let What::Append { size, .. } = &op.what {
             self.queued.set(self.queued.get() + size);
+            if self.queued.get() >= JOB_BYTES {
+                self.full.notify();
+            }
         }
         self.ops.borrow_mut().push_back(op);
         self.wake.notify();
