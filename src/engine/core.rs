@@ -11,6 +11,7 @@ use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
 use crate::filter::Filter;
 use crate::rt::Notify;
+use crate::store::dir::chunk_name;
 use crate::util::backoff::Backoff;
 use crate::util::rng::Rng;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -210,7 +211,7 @@ impl Core {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let ns = (now.as_nanos() as u64).max(self.named.get() + 1);
         self.named.set(ns);
-        format!("{}-{}.{:09}.flb", std::process::id(), ns / 1_000_000_000, ns % 1_000_000_000)
+        chunk_name(ns)
     }
 
     /// Closes the open batches that an output waits for, or every one when `force`d.
