@@ -32,7 +32,8 @@ crate::config! {
         /// Nanoseconds added to `Progress_Check_Interval`.
         progress_check_interval_nsec: u32 => "Progress_Check_Interval_Nsec" = "0",
         /// A rotated or deleted file is closed when it has not grown for this long. It is always read to its end
-        /// first.
+        /// first. Of a file that was copied and cut, the copies beside it are read from where the file stood, those of
+        /// contents that came and went unseen (named with a number or a date) from their heads.
         rotate_wait: Duration => "Rotate_Wait" = "5",
         /// Adds the path, as it was matched, under this key.
         path_key: Option<String> => "Path_Key",

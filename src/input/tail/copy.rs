@@ -1,70 +1,232 @@
-//! Copy-and-cut rotation: what was written between the last look and the cut stands in the copy, and is read from there.
+//! Copy-and-cut rotation. The copies stand beside the file: the one that was made before the cut is read on where the file
+//! stood, and those of contents that came and went between two looks are read from their heads.
+//!
+//! The content of a copy is over when the file itself holds another one *after* the copy was looked at: the copy was
+//! complete then, and nothing of it will ever be read from the file. Until that is sure it is left alone.
 
-use super::discover::{Opened, is_compressed};
-use super::file::{FileId, open, size_of};
-use super::last::Likeness;
-use super::read::{Before, Cut};
+use super::cut::{Cut, Known, Present, present};
+use super::discover::{Opened, last_before};
+use super::facts::{self, Facts, Stamp};
+use super::file::FileId;
+use super::files::Slot;
+use super::last::REACH;
+use super::ledger::Ledger;
+use super::print;
+use super::read::reads_alike;
+use super::siblings::{Copies, Search, Sibling};
 use super::state::State;
-use rustix::fs::FileType;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::rc::Rc;
 
-/// Fewer known bytes than this do not make sure that a file is the copy.
-const ENOUGH: usize = 16;
+/// What the files beside one that was cut are to it.
+#[derive(Debug, Default)]
+struct Sorted {
+    /// The copy that was made before the cut.
+    own: Option<Sibling>,
+    /// Others that hold nothing more than that.
+    same: Vec<Sibling>,
+    /// Copies of contents that were never seen, the oldest first.
+    unseen: Vec<Sibling>,
+    /// Some have to be looked at again: those made since then.
+    next: Option<Stamp>,
+}
 
 impl State {
-    /// Looks for the copy of a file that was cut, and reads the rest of it.
-    pub fn adopt_copy(&self, live: &Path, cut: &Cut) {
-        if cut.last.reach() < ENOUGH {
-            return;
+    /// Looks for the copies of a file that was cut, or of which some are to be looked at again; has them read.
+    pub fn settle_copies(&self, slot: Slot, cut: Option<&Cut>) {
+        let Some((name, facts, mut copies)) = self.take_copies(slot) else { return };
+        let now = facts::now();
+        let since = [cut.map(|c| c.seen), copies.since].into_iter().flatten().min().unwrap_or(now);
+        let since = since.saturating_sub(self.clock.set_back());
+        let beyond = cut.filter(|c| c.offset > 0).map(|c| c.offset);
+        let mut found = self.siblings(&Search { live: &name, facts, copies: &copies, since, beyond });
+        found.retain(|s| !self.is_remembered(s, &name));
+        let Sorted { own, same, unseen, next } = self.sort_siblings(slot, cut, found, since);
+        // Nothing is read of it yet: another content may come and go before that.
+        let is_empty = self.files.borrow().get(slot).is_some_and(|f| f.offset == 0);
+        copies.since = next.into_iter().chain(is_empty.then_some(now)).min();
+        for s in own.iter().chain(&same).chain(&unseen) {
+            copies.settled(s.facts.id, s.facts.written);
         }
-        let Some((at, id, fd)) = self.find_copy(live, cut) else { return };
-        let copy_of = self.files.borrow().named(live).and_then(|slot| Some(self.files.borrow().get(slot)?.id));
-        let live: Rc<Path> = live.into();
-        let Some(tag) = self.tags.tag(&live) else { return };
-        let label = self.cx.label();
-        log::info!("[{label}] '{}' is a copy of it: reading that from offset {}", at.display(), cut.offset);
-        let ledger = self.ledger(id, &live, None, cut.offset);
-        let (path, name, offset) = (live, at.into(), cut.offset);
-        self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of });
+        if let Some(live) = self.files.borrow_mut().get_mut(slot) {
+            live.copies = Some(copies);
+        }
+        if let Some(cut) = cut {
+            self.report_cut(&name, cut, own.as_ref(), unseen.len());
+        }
+        if let (Some(own), Some(cut)) = (own, cut) {
+            self.read_on(slot, own, cut);
+        }
+        for sibling in same {
+            self.pass_over(slot, sibling);
+        }
+        for sibling in unseen {
+            self.read_whole(slot, sibling);
+        }
+        // The older text first.
+        self.files.borrow_mut().move_back(slot);
     }
 
-    /// The newest file beside `live`, named like it, that holds what was read of it and more.
-    fn find_copy(&self, live: &Path, cut: &Cut) -> Option<(PathBuf, FileId, OwnedFd)> {
-        let real = live.canonicalize().ok()?;
-        let (dir, stem) = (real.parent()?, real.file_stem()?);
-        let mut newest: Option<(i128, PathBuf, FileId, OwnedFd)> = None;
-        for entry in std::fs::read_dir(dir).ok()?.flatten() {
-            let name = entry.file_name();
-            if !name.as_bytes().starts_with(stem.as_bytes()) || is_compressed(Path::new(&name)) {
-                continue;
-            }
-            let at = dir.join(name);
-            let Ok(stat) = rustix::fs::stat(&at) else { continue };
-            let id = FileId::of(&stat);
-            let time = stat.st_mtime as i128 * 1_000_000_000 + stat.st_mtime_nsec as i128;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
-                || size_of(&stat) <= cut.offset
-                || self.files.borrow().with_id(id).is_some()
-                || newest.as_ref().is_some_and(|(newer, ..)| *newer >= time)
-            {
-                continue;
-            }
-            let Ok(fd) = open(&at) else { continue };
-            if holds(&fd, cut) {
-                newest = Some((time, at, id, fd));
+    fn take_copies(&self, slot: Slot) -> Option<(Rc<Path>, Facts, Box<Copies>)> {
+        let mut files = self.files.borrow_mut();
+        let file = files.get_mut(slot)?;
+        let facts = Facts::of_open(file.fd.as_ref()?).ok()?;
+        Some((file.name.clone(), facts, file.copies.take().unwrap_or_default()))
+    }
+
+    fn sort_siblings(&self, slot: Slot, cut: Option<&Cut>, mut found: Vec<Sibling>, since: Stamp) -> Sorted {
+        let mut sorted = Sorted::default();
+        if let Some(cut) = cut {
+            (sorted.own, sorted.same) = take_own(cut, &mut found);
+            sorted.same.extend(found.extract_if(.., |s| self.is_part_of(s, cut)));
+        }
+        let mut files = self.files.borrow_mut();
+        let Some(live) = files.get_mut(slot) else { return sorted };
+        for sibling in found.into_iter().filter(|s| s.fresh) {
+            match present(live, sibling.fd.as_fd(), sibling.facts.size) {
+                Present::Read => {}
+                Present::Perhaps => {
+                    let Facts { born, written, .. } = sibling.facts;
+                    let made = if born >= since { born } else { written };
+                    sorted.next = Some(sorted.next.map_or(made, |next| next.min(made)));
+                }
+                Present::Other => sorted.unseen.push(sibling),
             }
         }
-        newest.map(|(_, at, id, fd)| (at, id, fd))
+        if live.offset > 0 && !reads_alike(live) {
+            // Cut again since: what is over is to be seen when that was noticed.
+            sorted.unseen.clear();
+            sorted.next = Some(since);
+        }
+        sorted
+    }
+
+    /// Whether the database knows a sibling as a copy, and how far it was read.
+    fn is_remembered(&self, s: &Sibling, live: &Path) -> bool {
+        let rows = self.rows.borrow();
+        rows.named(live, s.facts.id.ino).is_some_and(|row| super::resume::marker_holds(row, s.fd.as_fd()))
+    }
+
+    /// Whether a copy that was made while the file still held what was read holds only the beginning of that.
+    fn is_part_of(&self, s: &Sibling, cut: &Cut) -> bool {
+        if s.facts.size >= cut.offset || s.facts.born >= cut.seen || cut.print.is_none() {
+            return false;
+        }
+        let mut head = [0; print::MOST];
+        let n = rustix::io::pread(&s.fd, &mut head, 0).unwrap_or(0);
+        let longest = usize::try_from(self.conf.buffer_max_size.0).unwrap_or(usize::MAX);
+        cut.print == Some(print::of(head.get(..n).unwrap_or_default(), longest).0)
+    }
+
+    /// Reads on in the copy of a file where the file itself stood.
+    fn read_on(&self, slot: Slot, copy: Sibling, cut: &Cut) {
+        let Some((path, id, ledger)) = self.live(slot) else { return };
+        if copy.facts.size <= cut.offset && ledger.as_ref().is_none_or(|l| l.is_settled()) {
+            return self.pass_over(slot, copy);
+        }
+        let heir = self.ledger(copy.facts.id, &path, None, cut.offset);
+        if let (Some(ledger), Some(heir), Known::Text(_)) = (&ledger, &heir, cut.known) {
+            ledger.bequeath(heir);
+        }
+        let waiting = self.files.borrow().with_id(copy.facts.id);
+        let copied = match waiting {
+            Some(waiting) => {
+                self.decide(waiting, cut.offset, heir, Some(id));
+                Some(waiting)
+            }
+            None => self.follow_copy(path, copy, cut.offset, heir, id),
+        };
+        let mut files = self.files.borrow_mut();
+        if let Some(file) = copied.and_then(|slot| files.get_mut(slot)) {
+            file.place = cut.place;
+        }
+    }
+
+    /// All that a copy holds was read elsewhere. One that the patterns lead to is followed from its end.
+    fn pass_over(&self, slot: Slot, copy: Sibling) {
+        let Some((path, id, _)) = self.live(slot) else { return };
+        let (copied, size) = (copy.facts.id, copy.facts.size);
+        let waiting = self.files.borrow().with_id(copied);
+        if let Some(waiting) = waiting {
+            self.decide(waiting, size, None, Some(id));
+        } else if self.patterns.matches(&copy.path) {
+            let ledger = self.ledger(copied, &path, None, size);
+            self.follow_copy(path, copy, size, ledger, id);
+        }
+    }
+
+    /// Reads the copy of a content that was never seen.
+    fn read_whole(&self, slot: Slot, copy: Sibling) {
+        let Some((path, id, _)) = self.live(slot) else { return };
+        let waiting = self.files.borrow().with_id(copy.facts.id);
+        if let Some(waiting) = waiting {
+            return self.decide(waiting, 0, None, None);
+        }
+        let ledger = self.ledger(copy.facts.id, &path, None, 0);
+        let begins = last_before(&copy.fd, copy.facts.size.min(REACH as u64));
+        let slot = self.follow_copy(path, copy, 0, ledger, id);
+        let mut files = self.files.borrow_mut();
+        if let Some(file) = slot.and_then(|slot| files.get_mut(slot)) {
+            file.copies.get_or_insert_default().begins = Some(begins);
+        }
+    }
+
+    fn live(&self, slot: Slot) -> Option<(Rc<Path>, FileId, Option<Rc<Ledger>>)> {
+        self.files.borrow().get(slot).map(|f| (f.path.clone(), f.id, f.ledger.clone()))
+    }
+
+    fn follow_copy(
+        &self,
+        path: Rc<Path>,
+        copy: Sibling,
+        offset: u64,
+        ledger: Option<Rc<Ledger>>,
+        copy_of: FileId,
+    ) -> Option<Slot> {
+        let tag = self.tags.tag(&path)?;
+        let Sibling { path: name, fd, facts: Facts { id, size, .. }, .. } = copy;
+        let (name, copy_of, undecided) = (name.into(), Some(copy_of), false);
+        let slot = self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of, undecided });
+        if let Some(file) = self.files.borrow_mut().get_mut(slot) {
+            file.size = size;
+        }
+        Some(slot)
+    }
+
+    /// Whether a file being followed is a copy of `live` that holds another content now. It is let go of then.
+    pub fn is_rewritten_copy(&self, slot: Slot, live: FileId) -> bool {
+        let mut files = self.files.borrow_mut();
+        let Some(file) = files.get_mut(slot).filter(|f| f.copy_of == Some(live)) else { return false };
+        if file.undecided {
+            return true;
+        }
+        if reads_alike(file) {
+            return false;
+        }
+        drop(files);
+        self.let_go_of_copy(slot);
+        true
+    }
+
+    /// A copy that was being read is overwritten by the next one.
+    pub fn let_go_of_copy(&self, slot: Slot) {
+        let Some(copy) = self.files.borrow().get(slot).map(|f| (f.name.clone(), f.offset, f.size)) else { return };
+        let (name, offset, size) = copy;
+        self.report_overwritten(&name, offset, size);
+        self.close(slot);
     }
 }
 
-/// Whether what stood before the offset stands there in this file too.
-fn holds(fd: &OwnedFd, cut: &Cut) -> bool {
-    let mut now = Before::room(&cut.last);
-    let room = now.all_mut();
-    let (known, from) = (room.len(), cut.offset.saturating_sub(room.len() as u64));
-    rustix::io::pread(fd, room, from).is_ok_and(|n| n == known) && cut.last.compare(now.all()) == Likeness::Same
+/// Takes out the copy that was made before the cut, and others that hold the same.
+fn take_own(cut: &Cut, among: &mut Vec<Sibling>) -> (Option<Sibling>, Vec<Sibling>) {
+    let holds = |s: &Sibling| cut.offset > 0 && s.facts.size >= cut.offset && cut.known.is_in(s.fd.as_fd(), cut.offset);
+    if !cut.known.is_certain() {
+        // A few bytes stand in many files: the first one made since then.
+        let at = among.iter().position(|s| s.fresh && holds(s));
+        return (at.map(|at| among.remove(at)), Vec::new());
+    }
+    let mut same: Vec<Sibling> = among.extract_if(.., |s| holds(s)).collect();
+    let longest = (0..same.len()).max_by_key(|&at| same.get(at).map(|s| s.facts.size));
+    (longest.map(|at| same.remove(at)), same)
 }

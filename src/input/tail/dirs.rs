@@ -1,5 +1,6 @@
 //! Directories under watch: names that come, go and move lead to looks at the files concerned.
 
+use super::names::origins;
 use super::state::{Grave, State};
 use super::watch::Event;
 use rustc_hash::FxHashMap;
@@ -47,8 +48,21 @@ struct Orphan {
 pub struct Asked {
     /// Names to look at, oldest event first.
     pub looks: Vec<PathBuf>,
+    /// New files that may be copies, and those of which they may be.
+    pub beside: Vec<(PathBuf, PathBuf)>,
     /// Everything has to be looked at.
     pub rescan: bool,
+}
+
+impl Dir {
+    /// The names of files of which one at `path` may be a copy.
+    fn copied(&self, path: &Path) -> impl Iterator<Item = PathBuf> {
+        origins(path).into_iter().flat_map(|live| {
+            let links = live.file_name().and_then(|name| self.targets.get(name)).cloned().unwrap_or_default();
+            let links: Vec<PathBuf> = links.iter().map(|link| link.to_path_buf()).collect();
+            links.into_iter().chain([live])
+        })
+    }
 }
 
 impl Dirs {
@@ -110,6 +124,9 @@ impl Dirs {
             }
             let real = dir.real.as_ref().map(|dir| join(dir, &event.name));
             if let Some(path) = paths.into_iter().next().or(real) {
+                if live.is_none() && event.what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+                    asked.beside.extend(dir.copied(&path).map(|live| (path.clone(), live)));
+                }
                 self.follow_rename(event, path, live);
             }
         }
@@ -178,6 +195,9 @@ impl State {
     /// Acts on events of watched directories.
     pub async fn directories_changed(&self, events: &[Event]) {
         let asked = self.dirs.borrow_mut().sort(events, self);
+        for (path, live) in &asked.beside {
+            self.hold(path, live);
+        }
         // The older files first, so that lines keep their order.
         let mut orphans = std::mem::take(&mut self.dirs.borrow_mut().orphans);
         for orphan in &mut orphans {

@@ -54,6 +54,8 @@ pub struct Opened {
     pub away: bool,
     /// The file that it is a copy of.
     pub copy_of: Option<FileId>,
+    /// Whether it is one is to be found out.
+    pub undecided: bool,
 }
 
 impl State {
@@ -149,6 +151,9 @@ impl State {
             return false;
         }
         file.round = self.round.get();
+        if let Some(copies) = file.copies.as_mut().filter(|_| !file.queued) {
+            copies.let_go(self.conf.rotate_wait);
+        }
         let news = size_of(stat) != file.offset + file.unfinished;
         let expired = self.conf.ignore_active_older_files && !news && !file.queued && self.is_old(stat);
         drop(files);
@@ -173,6 +178,7 @@ impl State {
         let Some(fd) = self.open_as(path, id) else { return };
         let size = size_of(stat);
         let path: Rc<Path> = path.into();
+        let (mut before, mut copy_of) = (None, None);
         let (ledger, offset) = match begin {
             Begin::Again(offset, ledger) if offset <= size => (ledger, offset),
             Begin::Again(_, ledger) => {
@@ -184,20 +190,31 @@ impl State {
             Begin::Head | Begin::End => {
                 let row = self.rows.borrow_mut().claim(id, &path, self.conf.db_compare_filename);
                 let offset = match (&row, begin) {
-                    (Some(row), _) => self.resume(row, &path, fd.as_fd(), size),
+                    (Some(row), _) => {
+                        before = self.resume(row, &path, fd.as_fd(), size);
+                        if before.is_some() { 0 } else { row.offset }
+                    }
                     (None, Begin::End) => end_of_lines(&fd, size, self.charset),
-                    (None, _) => 0,
+                    (None, _) => {
+                        copy_of = self.perhaps_copy_of(&path);
+                        0
+                    }
                 };
-                (self.ledger(id, &path, row.map(|r| r.id), offset), offset)
+                let ledger = || self.ledger(id, &path, row.as_ref().map(|r| r.id), offset);
+                // One that waits to be known as a copy is not remembered as a file of its own.
+                (copy_of.is_none().then(ledger).flatten(), offset)
             }
         };
-        let name = path.clone();
-        self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: false, copy_of: None });
+        let (name, undecided) = (path.clone(), copy_of.is_some());
+        let slot = self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: false, copy_of, undecided });
+        if let Some(cut) = before {
+            self.settle_copies(slot, Some(&cut));
+        }
     }
 
     /// Begins to follow an open file.
     pub fn follow(&self, opened: Opened) -> Slot {
-        let Opened { path, name, tag, id, fd, offset, ledger, away, copy_of } = opened;
+        let Opened { path, name, tag, id, fd, offset, ledger, away, copy_of, undecided } = opened;
         let awaited = self.conf.exit_on_eof && !self.started.get();
         if let Some(ledger) = &ledger {
             // Writes the row of a new file, and the new name of a known one. A rotated file is remembered under the name
@@ -216,6 +233,10 @@ impl State {
             last: last_before(&fd, offset),
             print: None,
             copy_of,
+            undecided,
+            copies: None,
+            size: offset,
+            seen: super::facts::now(),
             fd: Some(fd),
             unfinished: 0,
             replaced: 0,
@@ -306,7 +327,8 @@ impl State {
         let live: Rc<Path> = live.into();
         let ledger = self.ledger(id, &live, None, 0);
         let (path, name) = (live, at.into());
-        self.follow(Opened { path, name, tag, id, fd, offset: 0, ledger, away: true, copy_of: None });
+        let (copy_of, undecided) = (None, false);
+        self.follow(Opened { path, name, tag, id, fd, offset: 0, ledger, away: true, copy_of, undecided });
     }
 
     /// Where reading a new file begins; `None` when it is not to be read.
@@ -387,7 +409,7 @@ pub fn is_compressed(path: &Path) -> bool {
 }
 
 /// What stands before the offset at which reading begins.
-fn last_before(fd: &OwnedFd, offset: u64) -> Last {
+pub fn last_before(fd: &OwnedFd, offset: u64) -> Last {
     let mut buffer = [0; REACH];
     let from = offset.saturating_sub(REACH as u64);
     let room = buffer.get_mut(..(offset - from) as usize).unwrap_or_default();

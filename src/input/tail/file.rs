@@ -1,8 +1,10 @@
 //! One tailed file: its identity, how far it is read, and what is still to happen to it.
 
+use super::facts::Stamp;
 use super::last::{Last, REACH};
 use super::ledger::Ledger;
 use super::print;
+use super::siblings::Copies;
 use crate::event::{Source, Tag};
 use rustix::fs::{Mode, OFlags, Stat};
 use std::io;
@@ -67,6 +69,14 @@ pub struct File {
     pub print: Option<u64>,
     /// The file that this one is a copy of: its lines are known as lines of that one.
     pub copy_of: Option<FileId>,
+    /// Whether it is one is still to be found out: nothing is read before.
+    pub undecided: bool,
+    /// What is known of its own copies.
+    pub copies: Option<Box<Copies>>,
+    /// Its size at the last look, in bytes.
+    pub size: u64,
+    /// When it was last made sure that it holds what was read of it.
+    pub seen: Stamp,
     /// Bytes behind `offset` known to hold no line end.
     pub unfinished: u64,
     /// Lines so far with bytes that are no text in their encoding.
@@ -98,7 +108,7 @@ impl File {
 
     /// What records read at the offset come from.
     pub fn source(&self, print: u64) -> Source {
-        let id = self.copy_of.unwrap_or(self.id);
+        let id = self.copy_of.filter(|_| !self.undecided).unwrap_or(self.id);
         Source { dev: id.dev, ino: id.ino, print, base: self.offset }
     }
 

@@ -138,6 +138,14 @@ impl Files {
         fresh
     }
 
+    /// Has the others in the queue read before this one.
+    pub fn move_back(&mut self, slot: Slot) {
+        if self.get(slot).is_some_and(|f| f.queued) {
+            self.queue.retain(|&s| s != slot);
+            self.queue.push_back(slot);
+        }
+    }
+
     /// Takes the next file to read.
     pub fn next(&mut self) -> Option<Slot> {
         let slot = self.queue.pop_front()?;

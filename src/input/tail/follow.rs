@@ -52,6 +52,11 @@ impl State {
         self.unpark(slot);
         let mut files = self.files.borrow_mut();
         let file = files.get_mut(slot)?;
+        if file.undecided {
+            drop(files);
+            self.judge(slot);
+            return None;
+        }
         let before = file.resume_at();
         let tag = file.tag.clone();
         let result = reader.turn(file, || self.cx.batch(&tag), self.cx.now());
@@ -82,7 +87,22 @@ impl State {
         }
         let arrived = done && file.awaited && !again;
         let away = file.away.is_some();
+        let is_copy = file.copy_of.is_some();
+        let mut unsettled = false;
+        if let Some(copies) = &mut file.copies {
+            unsettled = (turn.grew || end == 0) && copies.since.is_some();
+            if turn.cut.is_none() && !unsettled {
+                copies.let_go(self.conf.rotate_wait);
+            }
+        }
         drop(files);
+        if turn.cut.is_some() && is_copy {
+            self.let_go_of_copy(slot);
+            return None;
+        }
+        if turn.cut.is_some() && !away || unsettled {
+            self.settle_copies(slot, turn.cut.as_ref());
+        }
 
         let commit = (turn.made.records > 0).then(|| {
             (
@@ -108,9 +128,6 @@ impl State {
         if unheard && turn.made.replaced > 0 {
             self.say_replaced(&name, turn.made.replaced);
         }
-        if let Some(cut) = &turn.cut {
-            self.adopt_copy(&name, cut);
-        }
         if turn.bytes >= BRISK {
             self.brisk.notify();
         }
@@ -131,7 +148,7 @@ impl State {
     fn report(&self, name: &std::path::Path, turn: &Turn, reader: &Reader) {
         if let Some(cut) = &turn.cut {
             let (label, name) = (self.cx.label(), name.display());
-            log::info!(
+            log::debug!(
                 "[{label}] '{name}' was cut or written anew below offset {}: reading it from its head",
                 cut.offset
             );

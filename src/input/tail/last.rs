@@ -1,10 +1,9 @@
 //! What stands before a file's offset: by it the file is known again when it was written anew, or copied and cut.
 
-use super::marker::SIZE;
 use crate::util::murmur3::murmur3_x64_128;
 
 /// How many bytes are kept.
-pub const KEPT: usize = SIZE as usize;
+const KEPT: usize = 61;
 /// How many are known at most: so many that lines of one length with equal ends are told apart. Those before the kept
 /// ones are only hashed.
 pub const REACH: usize = 1024;

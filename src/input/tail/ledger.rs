@@ -22,6 +22,8 @@ pub struct Ledger {
     waiting: RefCell<VecDeque<(u64, bool)>>,
     /// Number of the oldest commit in `waiting`.
     first: Cell<u64>,
+    /// Those that wait for commits before the numbers given.
+    heirs: RefCell<VecDeque<(u64, Rc<Ledger>)>>,
     rotated: Cell<bool>,
     gone: Cell<bool>,
     dirty: Cell<bool>,
@@ -68,6 +70,7 @@ impl Ledger {
             safe: Cell::new(safe),
             waiting: RefCell::default(),
             first: Cell::new(0),
+            heirs: RefCell::default(),
             rotated: Cell::new(false),
             gone: Cell::new(false),
             dirty: Cell::new(false),
@@ -105,6 +108,25 @@ impl Ledger {
         self.first.set(self.first.get() + dropped);
         self.safe.set(at);
         self.mark();
+    }
+
+    /// The file begins anew, and what was read of it goes on in a copy: what waits for its delivery does so there.
+    pub fn bequeath(self: &Rc<Self>, heir: &Rc<Self>) {
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        let (first, n) = (self.first.get(), waiting.len() as u64);
+        heir.safe.set(self.safe.get());
+        heir.first.set(first);
+        self.first.set(first + n);
+        if n > 0 {
+            self.heirs.borrow_mut().push_back((first + n, heir.clone()));
+        }
+        heir.waiting.replace(waiting);
+        heir.mark();
+    }
+
+    /// Whether everything that was read is delivered.
+    pub fn is_settled(&self) -> bool {
+        self.waiting.borrow().is_empty()
     }
 
     /// The file has another name now; `rotated` when the patterns do not lead to it any more.
@@ -164,7 +186,7 @@ impl Ledger {
     }
 
     fn acknowledge(self: &Rc<Self>, number: u64) {
-        let Some(at) = number.checked_sub(self.first.get()) else { return };
+        let Some(at) = number.checked_sub(self.first.get()) else { return self.pass_on(number) };
         let mut reached = None;
         {
             let mut waiting = self.waiting.borrow_mut();
@@ -185,6 +207,14 @@ impl Ledger {
         } else if self.book.outstanding() == 0 {
             self.book.changed.notify();
         }
+    }
+
+    /// An acknowledgement of what went on in a copy.
+    fn pass_on(&self, number: u64) {
+        let mut heirs = self.heirs.borrow_mut();
+        let Some((_, heir)) = heirs.iter().find(|(end, _)| number < *end) else { return };
+        heir.acknowledge(number);
+        heirs.retain(|(end, heir)| heir.first.get() < *end);
     }
 
     /// Empties the waiting list; answers how many it held.
@@ -259,6 +289,45 @@ mod tests {
         assert_eq!((l.safe(), book.outstanding()), (0, 1));
         drop(c);
         assert_eq!((l.safe(), book.outstanding()), (7, 0));
+    }
+
+    #[test]
+    fn a_copy_takes_over_what_waits() {
+        let (book, l) = ledger();
+        let (a, b, c) = (l.enter(20), l.enter(30), l.enter(40));
+        drop(a);
+        let copy = Ledger::new(&book, FileId { dev: 1, ino: 3 }, &l.name(), None, 40);
+        l.bequeath(&copy);
+        l.restart(0);
+        let (d, e) = (l.enter(5), copy.enter(50));
+        assert_eq!((l.safe(), copy.safe(), book.outstanding()), (0, 20, 4));
+        drop((b, d));
+        assert_eq!((l.safe(), copy.safe()), (5, 30));
+        // The same again, before all is delivered.
+        let f = l.enter(9);
+        let second = Ledger::new(&book, FileId { dev: 1, ino: 4 }, &l.name(), None, 9);
+        l.bequeath(&second);
+        l.restart(0);
+        drop((f, e));
+        assert_eq!((l.safe(), copy.safe(), second.safe()), (0, 30, 9));
+        drop(c);
+        assert_eq!((copy.safe(), copy.is_settled(), book.outstanding()), (50, true, 0));
+        assert!(l.heirs.borrow().is_empty());
+    }
+
+    #[test]
+    fn what_nobody_inherits_is_not_taken_for_what_somebody_does() {
+        let (book, l) = ledger();
+        let a = l.enter(20);
+        l.restart(0);
+        let b = l.enter(7);
+        let copy = Ledger::new(&book, FileId { dev: 1, ino: 3 }, &l.name(), None, 7);
+        l.bequeath(&copy);
+        l.restart(0);
+        drop(a);
+        assert_eq!((copy.safe(), book.outstanding()), (0, 1));
+        drop(b);
+        assert_eq!((copy.safe(), book.outstanding()), (7, 0));
     }
 
     #[test]

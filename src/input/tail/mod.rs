@@ -10,6 +10,9 @@ mod archive_tests;
 mod charset;
 mod conf;
 mod copy;
+#[cfg(test)]
+mod copy_tests;
+mod cut;
 #[cfg(feature = "sqlite")]
 mod db;
 mod decode;
@@ -17,6 +20,7 @@ mod dirs;
 mod discover;
 #[cfg(all(test, feature = "encodings"))]
 mod encoding_tests;
+mod facts;
 mod file;
 mod files;
 mod follow;
@@ -27,8 +31,10 @@ mod last;
 mod ledger;
 mod lines;
 mod long;
+mod losses;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod marker;
+mod names;
 mod open;
 mod patterns;
 #[cfg(test)]
@@ -38,6 +44,7 @@ mod read;
 mod resume;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod rows;
+mod siblings;
 mod state;
 mod tag;
 #[cfg(test)]
@@ -45,6 +52,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod transcode;
+mod waiting;
 mod watch;
 
 pub use conf::TailConf;
@@ -191,6 +199,7 @@ impl Input for Tail {
 
 async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
     let Tail { conf, patterns, tags, mut reader } = tail;
+    let remembered = written_last(&conf);
     let (store, rows) = open_store(&conf, &cx).await?;
     let inotify = conf.inotify_watcher;
     let state = Rc::new(State {
@@ -215,6 +224,9 @@ async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
         scan: Cell::new(Scan::Idle),
         budget: budget(),
         parking: Cell::new(false),
+        remembered,
+        clock: Default::default(),
+        losses: Default::default(),
         said: RefCell::default(),
         conf,
         cx,
@@ -245,6 +257,7 @@ async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
     if let Some(keeper) = keeper {
         keeper.await;
     }
+    state.report_losses();
     Ok(())
 }
 
@@ -279,6 +292,13 @@ fn budget() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.map_or(usize::MAX / 8, |n| usize::try_from(n).unwrap_or(usize::MAX / 8));
     (limit / 8).saturating_mul(EIGHTHS).max(8)
+}
+
+/// When the database was written last.
+fn written_last(conf: &TailConf) -> facts::Stamp {
+    let parts = conf.db.iter().flat_map(|db| [db.clone(), format!("{db}-wal")]);
+    let times = parts.filter_map(|part| Some(facts::Facts::at(part.as_ref()).ok()?.written));
+    times.max().unwrap_or_else(facts::now)
 }
 
 #[cfg(feature = "sqlite")]

@@ -1,6 +1,8 @@
 //! One turn of a file: a bounded read straight into the batch's arena, its whole lines made records.
 
 use super::charset::Charset;
+use super::cut::{Cut, Known};
+use super::facts;
 use super::file::{File, Place, size_of};
 use super::last::{Last, Likeness, REACH};
 use super::lines::{HOLE, Lines, Origin, Yield};
@@ -49,15 +51,6 @@ pub struct Turn {
     pub grew: bool,
     /// Bytes taken.
     pub bytes: u64,
-}
-
-/// How far a file was read when it was cut.
-#[derive(Debug, Clone, Copy)]
-pub struct Cut {
-    /// Where reading stood.
-    pub offset: u64,
-    /// What stood before that.
-    pub last: Last,
 }
 
 /// What became of reading on.
@@ -121,9 +114,14 @@ impl Reader {
     {
         let mut turn = Turn::default();
         let Some(fd) = &file.fd else { return Ok(turn) };
+        let now_seen = facts::now();
         let size = size_of(&rustix::fs::fstat(fd)?);
         if size < file.offset {
             turn.cut = Some(cut(file));
+            if file.copy_of.is_some() {
+                // The next copy was written over this one: what that holds is another question.
+                return Ok(turn);
+            }
         }
         let before = file.offset;
         let available = size - file.offset;
@@ -147,6 +145,7 @@ impl Reader {
                 Advance::Took(made) => {
                     turn.made = made;
                     turn.bytes = file.offset - before;
+                    file.seen = now_seen;
                 }
                 // Programs that close a list at the end of their file write over that end: no new file.
                 Advance::Changed if reads_alike(file) => {}
@@ -154,10 +153,15 @@ impl Reader {
                 Advance::Changed | Advance::Torn => turn.cut = Some(cut(file)),
             }
         }
-        if available == 0 && !reads_alike(file) {
-            // Cut, and grown to the very same length since.
-            turn.cut = Some(cut(file));
+        if available == 0 {
+            if reads_alike(file) {
+                file.seen = now_seen;
+            } else {
+                // Cut, and grown to the very same length since.
+                turn.cut = Some(cut(file));
+            }
         }
+        file.size = size;
         turn.more = size > file.offset + file.unfinished;
         Ok(turn)
     }
@@ -210,7 +214,7 @@ impl Reader {
         };
         let text = batch.arena().as_slice().get(read.base..).unwrap_or_default();
         read.print = f.print_at(text, self.lines.max);
-        if !f.still_holds(read.before.all(), text) {
+        if f.offset == 0 && f.copies.is_some() && !reads_alike(f) || !f.still_holds(read.before.all(), text) {
             return Ok(Advance::Torn);
         }
         read.last = f.last_call && read.got as u64 >= available;
@@ -315,24 +319,28 @@ impl Reader {
 
 /// The file does not hold what was read of it any more: it is read from its head.
 fn cut(file: &mut File) -> Cut {
-    let cut = Cut { offset: file.offset, last: file.last };
+    let &mut File { offset, place, last, print, size, seen, .. } = file;
     file.rewind();
-    cut
+    Cut { offset, place, known: Known::Text(last), print, size, seen }
 }
 
 /// Whether what stands before the offset is what was read there, but for its end perhaps; that is then known as it is.
-fn reads_alike(f: &mut File) -> bool {
-    let (Some(fd), mut now) = (&f.fd, Before::room(&f.last)) else { return true };
-    let room = now.all_mut();
-    let known = room.len();
-    match rustix::io::pread(fd, room, f.offset.saturating_sub(known as u64)) {
-        Ok(n) if n == known => {}
+pub fn reads_alike(f: &mut File) -> bool {
+    let Some(fd) = &f.fd else { return true };
+    let begins = f.copies.as_ref().and_then(|c| c.begins).filter(|_| f.offset == 0);
+    let (known, from) = match begins {
+        Some(begins) => (begins, 0),
+        None => (f.last, f.offset.saturating_sub(f.last.reach() as u64)),
+    };
+    let mut now = Before::room(&known);
+    match rustix::io::pread(fd, now.all_mut(), from) {
+        Ok(n) if n == known.reach() => {}
         Ok(_) => return false,
         // An error is for the next reading to say.
         Err(_) => return true,
     }
-    let likeness = f.last.compare(now.all());
-    if likeness == Likeness::Edited {
+    let likeness = known.compare(now.all());
+    if likeness == Likeness::Edited && begins.is_none() {
         f.last = Last::of(now.all());
     }
     likeness != Likeness::Other

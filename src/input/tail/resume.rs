@@ -1,9 +1,11 @@
 //! Going on after a restart: where the database says each file stood.
 
+use super::cut::{Cut, Known};
 use super::discover::Opened;
-use super::file::{FileId, size_of};
+use super::facts::Facts;
+use super::file::{FileId, Place, size_of};
 use super::rows::{Row, sibling};
-use super::state::{Grave, State};
+use super::state::State;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -49,40 +51,37 @@ impl State {
         );
         let live: Rc<Path> = live.into();
         let ledger = self.ledger(id, &live, Some(row.id), row.offset);
-        let (path, name, offset) = (live, at.into(), row.offset);
-        self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of: None });
+        let copy_of = copied_from(&live, &fd);
+        let (path, name, offset, undecided) = (live, at.into(), row.offset, false);
+        self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of, undecided });
         true
     }
 
-    /// Where to go on in a remembered file.
-    pub fn resume(&self, row: &Row, path: &Path, fd: impl AsFd, size: u64) -> u64 {
-        if row.offset > size {
-            self.say(
-                Grave::Warn,
-                format_args!(
-                    "'{}' has {size} bytes, but {} were delivered of it: it was truncated or is another file; reading it from its head",
-                    path.display(),
-                    row.offset
-                ),
+    /// What is known of a remembered file's former content, unless it still holds that and more can be read.
+    pub fn resume(&self, row: &Row, path: &Path, fd: impl AsFd, size: u64) -> Option<Cut> {
+        let (label, path, offset) = (self.cx.label(), path.display(), row.offset);
+        if offset > size {
+            log::info!(
+                "[{label}] '{path}' has {size} bytes, but {offset} were delivered of it: it was cut or is another file"
             );
-            return 0;
+        } else if !marker_holds(row, fd) {
+            log::info!("[{label}] '{path}' is not what was read of inode {} before", row.inode);
+        } else if offset > 0 {
+            return None;
         }
-        if !marker_holds(row, fd) {
-            self.say(
-                Grave::Warn,
-                format_args!(
-                    "'{}' is not what was read of inode {} before: reading it from its head",
-                    path.display(),
-                    row.inode
-                ),
-            );
-            return 0;
-        }
-        row.offset
+        let (known, seen) = (Known::Marker(row.marker, row.marker_size), self.remembered);
+        Some(Cut { offset, place: Place::Start, known, print: None, size: offset, seen })
     }
 }
 
-fn marker_holds(row: &Row, fd: impl AsFd) -> bool {
+/// The file that a rotated one is a copy of: one that was renamed is older than that which has its name now.
+fn copied_from(live: &Path, rotated: impl AsFd) -> Option<FileId> {
+    let (live, rotated) = (Facts::at(live).ok()?, Facts::of_open(rotated).ok()?);
+    (rotated.born > live.born).then_some(live.id)
+}
+
+/// Whether a file is the one that a row remembers.
+pub fn marker_holds(row: &Row, fd: impl AsFd) -> bool {
     super::marker::holds(row.marker, row.marker_size, row.offset, |at, buffer| {
         rustix::io::pread(fd.as_fd(), buffer, at).unwrap_or(0)
     })

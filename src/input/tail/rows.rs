@@ -57,6 +57,11 @@ impl Rows {
         Some(self.list.remove(from + at))
     }
 
+    /// The row of this inode that was remembered under the name `path`.
+    pub fn named(&self, path: &Path, inode: u64) -> Option<&Row> {
+        self.list.iter().find(|row| row.inode == inode && row.path() == path)
+    }
+
     /// The names of the rows that no file was found for.
     pub fn names(&self) -> impl Iterator<Item = &Path> {
         self.list.iter().map(Row::path)

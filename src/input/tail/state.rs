@@ -3,9 +3,11 @@
 use super::archive::Archives;
 use super::charset::Charset;
 use super::conf::TailConf;
+use super::facts::{Clock, Stamp};
 use super::file::{File, FileId, size_of};
 use super::files::{Files, Slot};
 use super::ledger::{Book, Ledger};
+use super::losses::Losses;
 use super::patterns::Patterns;
 use super::rows::Rows;
 use super::tag::TagMaker;
@@ -69,6 +71,12 @@ pub struct State {
     pub budget: usize,
     /// Files had to be closed for want of descriptors; said once.
     pub parking: Cell<bool>,
+    /// When the database was written last before this start.
+    pub remembered: Stamp,
+    /// Notices a clock that is set back.
+    pub clock: Clock,
+    /// What cuts have cost so far.
+    pub losses: Cell<Losses>,
     /// What was said lately.
     pub said: RefCell<RateLimit>,
 }

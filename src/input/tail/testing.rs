@@ -84,6 +84,8 @@ pub struct Notes {
     drain: Notify,
     pub code: Cell<Option<u8>>,
     pub lost: Cell<u64>,
+    /// What was said about losses.
+    pub complaints: RefCell<Vec<String>>,
 }
 
 impl Intake for Notes {
@@ -141,8 +143,9 @@ impl Intake for Notes {
         self.code.set(Some(code));
     }
 
-    fn lost(&self, records: u64, _: &str) {
+    fn lost(&self, records: u64, why: &str) {
         self.lost.set(self.lost.get() + records);
+        self.complaints.borrow_mut().push(why.to_owned());
     }
 }
 
@@ -169,6 +172,7 @@ impl Lab {
             drain: Notify::default(),
             code: Cell::new(None),
             lost: Cell::new(0),
+            complaints: RefCell::default(),
         });
         let (input, said) = make(dir, keys);
         let input = input.unwrap_or_else(|| panic!("{said}"));

@@ -6,7 +6,7 @@ use super::decode::{Stand, Text, longest};
 use super::file::{File, Place};
 use super::last::{Last, Likeness};
 use super::lines::Yield;
-use super::read::{Advance, PEEK, Reader, STEP, at_most, behind_hole};
+use super::read::{Advance, PEEK, Reader, STEP, at_most, behind_hole, reads_alike};
 use crate::event::{Batch, Source};
 use crate::time::Time;
 use std::io;
@@ -82,7 +82,9 @@ impl Reader {
             }
         }
         let print = f.print_at(text, self.lines.max);
-        if !f.still_holds(buffer.get(..behind).unwrap_or_default(), text) {
+        if f.offset == 0 && f.copies.is_some() && !reads_alike(f)
+            || !f.still_holds(buffer.get(..behind).unwrap_or_default(), text)
+        {
             return Ok(Advance::Torn);
         }
         let all = text.len() as u64 >= available;

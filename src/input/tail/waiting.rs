@@ -1,0 +1,77 @@
+//! A new file whose name says that it may be a copy of one being followed, and which the patterns lead to as well: it is
+//! not read before it is known what it is.
+
+use super::cut::{Present, present};
+use super::discover::last_before;
+use super::facts::Facts;
+use super::file::FileId;
+use super::files::Slot;
+use super::ledger::Ledger;
+use super::names::origins;
+use super::read::reads_alike;
+use super::state::State;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::rc::Rc;
+
+impl State {
+    /// The file being followed of which a new one at `path` may be a copy.
+    pub fn perhaps_copy_of(&self, path: &Path) -> Option<FileId> {
+        if !self.started.get() {
+            return None;
+        }
+        let files = self.files.borrow();
+        let live = origins(path).iter().find_map(|name| files.get(files.named(name)?).filter(|f| !f.undecided))?;
+        // One that was renamed is older than the one that has its name now.
+        let (own, other) = (Facts::of_open(live.fd.as_ref()?).ok()?, Facts::at(path).ok()?);
+        (other.born >= own.born).then_some(live.id)
+    }
+
+    /// Finds out what a file that waits is. It goes on waiting while it holds what the other one holds.
+    pub fn judge(&self, slot: Slot) {
+        {
+            let mut files = self.files.borrow_mut();
+            let Some(file) = files.get(slot) else { return };
+            let live = file.copy_of.and_then(|id| files.with_id(id)).filter(|&live| live != slot);
+            let Some(fd) = &file.fd else { return };
+            let size = Facts::of_open(fd).map_or(0, |f| f.size);
+            let last_call = file.last_call;
+            if size == 0 {
+                drop(files);
+                return if last_call {
+                    self.close(slot)
+                };
+            }
+            if let Some((live_slot, live)) = live.and_then(|at| Some((at, files.get(at)?))) {
+                if present(live, fd.as_fd(), size) != Present::Other {
+                    drop(files);
+                    return if last_call {
+                        self.close(slot)
+                    };
+                }
+                if files.get_mut(live_slot).is_some_and(|live| live.offset > 0 && !reads_alike(live)) {
+                    // Cut meanwhile: what this one is to that is seen then.
+                    drop(files);
+                    return self.queue(live_slot);
+                }
+            }
+        }
+        self.decide(slot, 0, None, None);
+    }
+
+    /// A file that waited is read from `offset` on, as a copy or as a file of its own.
+    pub fn decide(&self, slot: Slot, offset: u64, ledger: Option<Rc<Ledger>>, copy_of: Option<FileId>) {
+        let Some((id, name)) = self.files.borrow().get(slot).map(|f| (f.id, f.name.clone())) else { return };
+        let ledger = ledger.or_else(|| self.ledger(id, &name, None, offset));
+        if let Some(ledger) = &ledger {
+            ledger.rename(&name, false);
+        }
+        if let Some(file) = self.files.borrow_mut().get_mut(slot) {
+            (file.undecided, file.offset, file.copy_of, file.ledger) = (false, offset, copy_of, ledger);
+            if let Some(fd) = &file.fd {
+                file.last = last_before(fd, offset);
+            }
+        }
+        self.queue(slot);
+    }
+}
