@@ -4,30 +4,33 @@ use crate::lab::{Answer, HttpSink, Lab, Peer, free_port, is_native, samples, ski
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The server; it ends when its standard input closes, that is with the test program.
-struct Server {
-    port: u16,
-    _script: Child,
+/// The server; it ends when its standard input closes, at the latest with the test program.
+pub struct Server {
+    /// Its port.
+    pub port: u16,
+    script: Child,
+    said: BufReader<ChildStdout>,
 }
 
 /// The one server of all tests.
-fn server() -> Option<&'static Server> {
+pub fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER.get_or_init(start).as_ref()
 }
 
-// The script ends with this program: nobody is there to wait for it.
+/// Starts another one.
+// The one of all tests ends with this program: nobody is there to wait for it.
 #[expect(clippy::zombie_processes)]
-fn start() -> Option<Server> {
-    let home = std::env::temp_dir().join(format!("collector-elasticsearch-{}", std::process::id()));
+pub fn start() -> Option<Server> {
     let port = free_port();
+    let home = std::env::temp_dir().join(format!("collector-elasticsearch-{}-{port}", std::process::id()));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/elasticsearch.sh");
     let mut script = Command::new(script)
         .args([home.as_os_str(), port.to_string().as_ref()])
@@ -35,27 +38,50 @@ fn start() -> Option<Server> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut said = BufReader::new(script.stdout.take().unwrap());
     let mut line = String::new();
-    BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    said.read_line(&mut line).unwrap();
     if let Some(why) = line.strip_prefix("skipped: ") {
         skip(why.trim_end());
         return None;
     }
     assert_eq!(line, "READY\n");
-    let up = until(|| {
-        get(port, "/_cluster/health?wait_for_status=yellow&timeout=1s").is_some_and(|v| v["timed_out"] == false)
-    });
-    assert!(up, "the cluster is not in order");
-    Some(Server { port, _script: script })
+    let server = Server { port, script, said };
+    server.wait();
+    Some(server)
 }
 
 /// A document of the server's API.
-fn get(port: u16, path: &str) -> Option<Value> {
+pub fn get(port: u16, path: &str) -> Option<Value> {
     let text = ureq::get(format!("http://127.0.0.1:{port}{path}")).call().ok()?.body_mut().read_to_string().ok()?;
     serde_json::from_str(&text).ok()
 }
 
 impl Server {
+    /// Until it serves.
+    fn wait(&self) {
+        let health = "/_cluster/health?wait_for_status=yellow&timeout=1s";
+        let up = until(|| get(self.port, health).is_some_and(|v| v["timed_out"] == false));
+        assert!(up, "the cluster is not in order");
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.order("kill", "DEAD");
+    }
+
+    /// Starts it again on the same data.
+    pub fn start_again(&mut self) {
+        self.order("start", "READY");
+        self.wait();
+    }
+
+    fn order(&mut self, word: &str, answer: &str) {
+        writeln!(self.script.stdin.as_mut().unwrap(), "{word}").unwrap();
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), answer);
+    }
     /// Everything stored in an index.
     fn documents(&self, index: &str) -> Vec<Value> {
         // What was stored is seen after a refresh.
@@ -180,6 +206,13 @@ fn an_id_that_cannot_be_costs_its_own_record_alone() {
         "must be no longer than 512 bytes",
     ]);
     assert_eq!(server.documents("ids").len(), 4);
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        let _ = self.script.wait();
+    }
 }
 
 /// A name that a pod may have.

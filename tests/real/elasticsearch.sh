@@ -2,7 +2,8 @@
 # A real Elasticsearch 7.10.2 on 127.0.0.1 for the tests.
 #   tests/real/elasticsearch.sh HOME PORT
 # HOME is a new folder for its data, PORT a free one. The distribution is fetched once, into target/real. Prints READY when
-# it answers and then stays: it ends with this script's standard input. Exit code 77 with a line when it cannot be had.
+# it answers and then stays: it ends with this script's standard input. The word "kill" there kills it at once, "start" starts it
+# again on the same data. Exit code 77 with a line when it cannot be had.
 set -euo pipefail
 
 home=$1 port=$2
@@ -56,20 +57,39 @@ fi
 
 java_home=$(dirname "$(dirname "$(readlink -f "$(command -v java)")")")
 cd "$home"
-"${as[@]}" env -i PATH="$PATH" HOME="$home" JAVA_HOME="$java_home" ES_PATH_CONF="$home/config" ES_TMPDIR="$home/tmp" \
-    ES_JAVA_OPTS="-Xms512m -Xmx512m" "$server/bin/elasticsearch" >"$home/out.log" 2>&1 </dev/null &
-pid=$!
-trap 'kill -9 "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; rm -rf "$home"' EXIT
+launch() {
+    "${as[@]}" env -i PATH="$PATH" HOME="$home" JAVA_HOME="$java_home" ES_PATH_CONF="$home/config" ES_TMPDIR="$home/tmp" \
+        ES_JAVA_OPTS="-Xms512m -Xmx512m" "$server/bin/elasticsearch" >>"$home/out.log" 2>&1 </dev/null &
+    pid=$!
+}
 
-for _ in $(seq 1 480); do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-        echo READY
-        # Until the test lets go.
-        cat >/dev/null
-        exit 0
-    fi
-    kill -0 "$pid" 2>/dev/null || { echo "Elasticsearch died: $(tail -n 3 "$home/out.log")"; exit 1; }
-    sleep 0.25
+ready() {
+    for _ in $(seq 1 480); do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            echo READY
+            return
+        fi
+        kill -0 "$pid" 2>/dev/null || { echo "Elasticsearch died: $(tail -n 3 "$home/out.log")"; exit 1; }
+        sleep 0.25
+    done
+    echo "Elasticsearch did not start in two minutes"
+    exit 1
+}
+
+launch
+trap 'kill -9 "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; rm -rf "$home"' EXIT
+ready
+# Until the test lets go.
+while read -r word; do
+    case $word in
+        kill)
+            kill -9 "$pid"
+            wait "$pid" 2>/dev/null || true
+            echo DEAD
+            ;;
+        start)
+            launch
+            ready
+            ;;
+    esac
 done
-echo "Elasticsearch did not start in two minutes"
-exit 1

@@ -1,9 +1,12 @@
 //! Destinations that are away, answer late, wrongly, half or never.
 
+use super::check::Line;
 use super::limits::{idle, memory_bar};
 use super::sink::{Cut, Reply};
 use super::trial::{Again, Conf, Trial};
 use rustix::process::Signal;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Refused connections for a while; the writer does not care.
@@ -107,7 +110,7 @@ pub fn partial_bulks(t: &mut Trial) {
     sink.behave(move |ask| {
         let mut dice = dice.clone();
         dice.0 = dice.at(ask.before);
-        Reply::Items(Box::new(move |place| match dice.at(place) % 10 {
+        Reply::Items(Box::new(move |place, _| match dice.at(place) % 10 {
             0 => 429,
             1 => 503,
             _ => 201,
@@ -117,4 +120,58 @@ pub fn partial_bulks(t: &mut Trial) {
     let written = pour(t, &conf, t.size(100, 10), t.size(200, 100));
     t.note(format!("{} requests", sink.requests()));
     t.check(written, Again::Never);
+}
+
+/// Documents that the server will never take are kept with its reason, and sent again when they are asked for.
+pub fn refused_documents(t: &mut Trial) {
+    let sink = t.sink();
+    let dice = t.dice.clone();
+    let is_refused = |number: u32| number % 7 == 3;
+    sink.behave(move |ask| {
+        let mut dice = dice.clone();
+        dice.0 = dice.at(ask.before);
+        Reply::Items(Box::new(move |place, log| match Line::read(log) {
+            Some(line) if is_refused(line.number) => 400,
+            _ if dice.at(place).is_multiple_of(10) => 429,
+            _ => 201,
+        }))
+    });
+    let conf = Conf::es(sink.port()).input("DB t.db").output("Generate_ID On").service("scheduler.cap 1");
+    let mut writer = t.writer();
+    let mut run = t.start(&conf);
+    let steps = t.size(100, 20);
+    for step in 0..steps {
+        writer.lines(t.size(1_000, 100));
+        std::thread::sleep(Duration::from_millis(15));
+        if step % (steps / 4) == 3 {
+            t.end(run, Signal::KILL);
+            run = t.start(&conf);
+        }
+    }
+    let written = writer.written();
+    let refused: BTreeSet<u32> = (0..written).filter(|n| is_refused(*n)).collect();
+    let kept = |t: &Trial| -> Vec<u32> {
+        let text = t.lab.read("rejected.ndjson");
+        let line = |l: &str| -> Option<u32> {
+            let entry: Value = serde_json::from_str(l).ok()?;
+            let is_whole = entry["reason"].as_str()?.contains("mapper_parsing_exception");
+            Line::read(entry["record"]["log"].as_str()?.as_bytes()).filter(|_| is_whole).map(|l| l.number)
+        };
+        text.lines().map(|l| line(l).unwrap_or(u32::MAX)).collect()
+    };
+    t.until(Duration::from_secs(30), || {
+        t.tally.count().lines + refused.len() >= written as usize && kept(t).len() >= refused.len()
+    });
+    t.end(run, Signal::TERM);
+    let kept = kept(t);
+    let twice = kept.len().saturating_sub(refused.len());
+    t.note(format!("{} documents refused; the file held {} lines, {twice} of them twice", refused.len(), kept.len()));
+    t.bar(kept.iter().copied().collect::<BTreeSet<_>>() == refused, "the file does not hold what was refused");
+    t.bar(t.tally.count().lines == written as usize - refused.len(), "something else was refused");
+    // The server is mended.
+    sink.behave(|_| Reply::Store);
+    let replay = t.lab.spawn(&["-c", "collector.conf", "--replay-rejected", "rejected.ndjson"]).wait();
+    t.bar(replay.status.success(), format!("sending them again ended with {}", replay.status));
+    t.settle(written);
+    t.check(written, Again::Keyed);
 }

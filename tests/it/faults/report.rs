@@ -15,6 +15,7 @@ pub fn line(name: &str, seed: u64, row: &Row) -> String {
     if let Some(why) = &row.skipped {
         return format!("| `{name}` | {seed} | | | | | | | | | | not run: {why} |");
     }
+    let disorder = disorder.map_or("not seen".into(), |n| n.to_string());
     let bars = match row.failed.len() {
         0 => "hold".to_owned(),
         _ => format!("**do not hold**: {}", row.failed.join("; ")),

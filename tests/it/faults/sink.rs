@@ -46,9 +46,12 @@ pub enum Reply {
         /// How it breaks.
         cut: Cut,
     },
-    /// Each document gets a status of its own, by its place in the request; those below 300 are stored.
-    Items(Box<dyn Fn(usize) -> u16>),
+    /// Each document gets a status of its own; those below 300 are stored.
+    Items(Box<Judge>),
 }
+
+/// The status of a document, from its place in the request and its line.
+type Judge = dyn Fn(usize, &[u8]) -> u16;
 
 type Behaviour = Arc<dyn Fn(&Ask) -> Reply + Send + Sync>;
 
@@ -166,13 +169,13 @@ impl Shared {
         let ask = Ask { before: self.requests.fetch_add(1, Ordering::Relaxed) };
         let behaviour = self.behaviour.read().unwrap().clone();
         match behaviour(&ask) {
-            Reply::Store => respond(stream, 200, &self.store(&text, &|_| 201)),
+            Reply::Store => respond(stream, 200, &self.store(&text, &|_, _| 201)),
             Reply::Slow(pause) => {
                 thread::sleep(pause);
-                respond(stream, 200, &self.store(&text, &|_| 201))
+                respond(stream, 200, &self.store(&text, &|_, _| 201))
             }
             Reply::Huge => {
-                let answer = String::from_utf8(self.store(&text, &|_| 201)).unwrap();
+                let answer = String::from_utf8(self.store(&text, &|_, _| 201)).unwrap();
                 // What nobody asked for stands in each item before what counts.
                 let items = answer.matches("{\"create\":{").count().max(1);
                 let item = format!("{{\"create\":{{\"_index\":\"{}\",", "x".repeat(20_000_000 / items));
@@ -182,7 +185,7 @@ impl Shared {
             Reply::Items(status) => respond(stream, 200, &self.store(&text, &status)),
             Reply::Broken { stored, cut } => {
                 let answer =
-                    if stored { self.store(&text, &|_| 201) } else { b"{\"errors\":false,\"items\":[".to_vec() };
+                    if stored { self.store(&text, &|_, _| 201) } else { b"{\"errors\":false,\"items\":[".to_vec() };
                 self.break_off(stream, &answer, cut);
                 false
             }
@@ -216,12 +219,12 @@ impl Shared {
     }
 
     /// Stores the documents whose status is good, as a server does that keys by `_id`; makes the answer.
-    fn store(&self, text: &str, status: &dyn Fn(usize) -> u16) -> Vec<u8> {
+    fn store(&self, text: &str, status: &Judge) -> Vec<u8> {
         let mut lines = text.lines();
         let (mut items, mut errors) = (String::new(), false);
         for at in 0.. {
             let (Some(action), Some(document)) = (lines.next(), lines.next()) else { break };
-            let mut code = status(at);
+            let mut code = status(at, log(document));
             if code < 300 && !self.tally.arrive(log(document), id(action)) && action.starts_with("{\"create\"") {
                 code = 409;
             }

@@ -26,8 +26,8 @@ pub struct Row {
     pub again: usize,
     /// Lines that the destination holds more than once.
     pub twice: usize,
-    /// First arrivals behind a later line of their file.
-    pub disorder: usize,
+    /// First arrivals behind a later line of their file; `None` where arrivals cannot be seen.
+    pub disorder: Option<usize>,
     /// Records that the program said it had lost or dropped.
     pub said: usize,
     /// The most memory the program used, in bytes.
@@ -67,6 +67,11 @@ impl Trial {
             full,
             start: Instant::now(),
         }
+    }
+
+    /// Whether it runs at full scale.
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// The size for the full form, or for the short one.
@@ -154,7 +159,8 @@ impl Trial {
         let count = self.tally.count();
         let row = &mut self.row;
         row.written = written as usize;
-        (row.delivered, row.again, row.twice, row.disorder) = (count.lines, count.again, count.twice, count.disorder);
+        (row.delivered, row.again, row.twice) = (count.lines, count.again, count.twice);
+        row.disorder = Some(count.disorder);
         row.time = self.start.elapsed();
         let missing = self.tally.missing(written);
         self.bar(missing.is_empty(), format!("lost: {}", ranges(&missing)));
