@@ -3,13 +3,14 @@
 //! Such a file is no stream that grows. The database remembers it as delivered (with its size as the offset) or not at
 //! all: one that was interrupted is read again from its head.
 
+use super::begin::Aside;
+use super::begin::is_compressed;
 use super::charset::Charset;
 use super::decode::{Stand, Text};
-use super::discover::is_compressed;
 use super::file::{FileId, Place, size_of};
 use super::ledger::Ledger;
 use super::read::{Reader, STEP};
-use super::state::{Aside, Grave, State};
+use super::state::{Grave, State};
 use crate::event::{Source, Tag};
 use crate::input::Ack;
 use flate2::read::MultiGzDecoder;
@@ -85,10 +86,7 @@ impl State {
     /// A file named like a gzip file is new: reads it, or decides not to for good.
     pub fn meet_archive(&self, path: &Path, id: FileId, stat: &Stat, too_old: bool) {
         let (size, label, shown) = (size_of(stat), self.cx.label(), path.display());
-        let set_aside = |ledger| {
-            let aside = Aside { offset: 0, ledger, round: self.round.get(), refused: true };
-            self.aside.borrow_mut().insert(id, aside);
-        };
+        let set_aside = |ledger| self.set_aside(path, id, Aside { ledger, ..self.refused() });
         set_aside(None);
         let row = self.rows.borrow_mut().claim(id, path, self.conf.db_compare_filename);
         let own = row.as_ref().filter(|row| is_gzip(row.path()));
@@ -296,8 +294,8 @@ impl State {
         if let Some(ledger) = &archive.ledger {
             ledger.pass(size);
         }
-        let aside = Aside { offset: 0, ledger: archive.ledger.clone(), round: self.round.get(), refused: true };
-        self.aside.borrow_mut().insert(archive.id, aside);
+        let ledger = archive.ledger.clone();
+        self.set_aside(&archive.path, archive.id, Aside { ledger, ..self.refused() });
         self.archive_awaited(&archive);
     }
 

@@ -4,8 +4,9 @@
 //! The content of a copy is over when the file itself holds another one *after* the copy was looked at: the copy was
 //! complete then, and nothing of it will ever be read from the file. Until that is sure it is left alone.
 
+use super::begin::last_before;
 use super::cut::{Cut, Known, Present, present};
-use super::discover::{Opened, last_before};
+use super::discover::Opened;
 use super::facts::{self, Facts, Stamp};
 use super::file::FileId;
 use super::files::Slot;
@@ -15,7 +16,7 @@ use super::print;
 use super::read::reads_alike;
 use super::siblings::{Copies, Search, Sibling};
 use super::state::State;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -68,6 +69,15 @@ impl State {
         self.files.borrow_mut().move_back(slot);
     }
 
+    /// A file that holds another content than before, of which nothing was read yet.
+    pub fn begin_anew(&self, slot: Slot, cut: &Cut) {
+        self.settle_copies(slot, Some(cut));
+        let ledger = self.files.borrow().get(slot).and_then(|f| f.ledger.clone());
+        if let Some(ledger) = ledger {
+            ledger.restart(0);
+        }
+    }
+
     fn take_copies(&self, slot: Slot) -> Option<(Rc<Path>, Facts, Box<Copies>)> {
         let mut files = self.files.borrow_mut();
         let file = files.get_mut(slot)?;
@@ -113,10 +123,15 @@ impl State {
         if s.facts.size >= cut.offset || s.facts.born >= cut.seen || cut.print.is_none() {
             return false;
         }
+        cut.print == Some(self.print_of(&s.fd))
+    }
+
+    /// The fingerprint of an open file.
+    pub fn print_of(&self, fd: &OwnedFd) -> u64 {
         let mut head = [0; print::MOST];
-        let n = rustix::io::pread(&s.fd, &mut head, 0).unwrap_or(0);
+        let n = rustix::io::pread(fd, &mut head, 0).unwrap_or(0);
         let longest = usize::try_from(self.conf.buffer_max_size.0).unwrap_or(usize::MAX);
-        cut.print == Some(print::of(head.get(..n).unwrap_or_default(), longest).0)
+        print::of(head.get(..n).unwrap_or_default(), longest).0
     }
 
     /// Reads on in the copy of a file where the file itself stood.

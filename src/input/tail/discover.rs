@@ -1,37 +1,22 @@
 //! Discovery: which files there are, which are new, and where reading each of them begins.
 
-use super::archive::is_gzip;
-use super::charset::Charset;
+use super::begin::{Aside, Start, is_compressed, last_before};
 use super::file::{File, FileId, Place, size_of};
 use super::files::Slot;
-use super::last::{Last, REACH};
+use super::last::Last;
 use super::ledger::Ledger;
-use super::state::{Aside, Grave, Scan, State};
+use super::state::{Grave, Scan, State};
 use crate::event::Tag;
 use crate::rt::yield_now;
 use rustix::fs::{FileType, Stat};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 /// Paths looked at before other tasks have their turn.
 const AT_ONCE: usize = 128;
-/// The longest unfinished line that reading from the end goes back for, in bytes.
-const LAST_LINE: usize = 4096;
-
-/// Where reading a new file begins.
-#[derive(Debug)]
-enum Begin {
-    /// At its head, unless the database knows better.
-    Head,
-    /// At its end, unless the database knows better.
-    End,
-    /// Where it was when it was let go.
-    Again(u64, Option<Rc<Ledger>>),
-}
 
 /// A file to be followed.
 #[derive(Debug)]
@@ -161,8 +146,10 @@ impl State {
             self.queue(slot);
         } else if expired && let Some(file) = self.release(slot) {
             log::debug!("[{}] '{}' is older than Ignore_Older: let go", self.cx.label(), file.name.display());
-            let (offset, round) = (file.resume_at(), self.round.get());
-            self.aside.borrow_mut().insert(id, Aside { offset, ledger: file.ledger, round, refused: false });
+            let (offset, seen, refused) = (file.resume_at(), file.seen, false);
+            let last = if offset == file.offset { file.last } else { Last::default() };
+            let aside = Aside { offset, last, seen, ledger: file.ledger.clone(), refused, ..self.refused() };
+            self.set_aside(&file.name, id, aside);
         }
         true
     }
@@ -178,37 +165,11 @@ impl State {
         let Some(fd) = self.open_as(path, id) else { return };
         let size = size_of(stat);
         let path: Rc<Path> = path.into();
-        let (mut before, mut copy_of) = (None, None);
-        let (ledger, offset) = match begin {
-            Begin::Again(offset, ledger) if offset <= size => (ledger, offset),
-            Begin::Again(_, ledger) => {
-                if let Some(ledger) = &ledger {
-                    ledger.restart(0);
-                }
-                (ledger, 0)
-            }
-            Begin::Head | Begin::End => {
-                let row = self.rows.borrow_mut().claim(id, &path, self.conf.db_compare_filename);
-                let offset = match (&row, begin) {
-                    (Some(row), _) => {
-                        before = self.resume(row, &path, fd.as_fd(), size);
-                        if before.is_some() { 0 } else { row.offset }
-                    }
-                    (None, Begin::End) => end_of_lines(&fd, size, self.charset),
-                    (None, _) => {
-                        copy_of = self.perhaps_copy_of(&path);
-                        0
-                    }
-                };
-                let ledger = || self.ledger(id, &path, row.as_ref().map(|r| r.id), offset);
-                // One that waits to be known as a copy is not remembered as a file of its own.
-                (copy_of.is_none().then(ledger).flatten(), offset)
-            }
-        };
+        let Start { offset, ledger, cut, copy_of } = self.start(&path, id, &fd, size, begin);
         let (name, undecided) = (path.clone(), copy_of.is_some());
         let slot = self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: false, copy_of, undecided });
-        if let Some(cut) = before {
-            self.settle_copies(slot, Some(&cut));
+        if let Some(cut) = cut {
+            self.begin_anew(slot, &cut);
         }
     }
 
@@ -266,7 +227,7 @@ impl State {
     pub fn tag_of(&self, path: &Path, id: FileId) -> Option<Tag> {
         let tag = self.tags.tag(path);
         if tag.is_none() {
-            self.set_aside(id, 0, true);
+            self.set_aside(path, id, self.refused());
             self.say(
                 Grave::Error,
                 format_args!(
@@ -329,108 +290,5 @@ impl State {
         let (path, name) = (live, at.into());
         let (copy_of, undecided) = (None, false);
         self.follow(Opened { path, name, tag, id, fd, offset: 0, ledger, away: true, copy_of, undecided });
-    }
-
-    /// Where reading a new file begins; `None` when it is not to be read.
-    fn beginning(&self, path: &Path, id: FileId, stat: &Stat) -> Option<Begin> {
-        let round = self.round.get();
-        let mut aside = self.aside.borrow_mut();
-        if let Some(known) = aside.get_mut(&id) {
-            known.round = round;
-            if known.refused && is_gzip(path) {
-                if let Some(ledger) = known.ledger.as_ref().filter(|l| *l.name() != *path) {
-                    ledger.rename(&path.into(), false);
-                }
-                drop(aside);
-                self.archive_renamed(id, path);
-                return None;
-            }
-            if known.refused || self.is_old(stat) {
-                return None;
-            }
-            let known = aside.remove(&id)?;
-            return Some(match (known.ledger, known.offset) {
-                (None, 0) => Begin::Head,
-                (ledger, offset) => Begin::Again(offset, ledger),
-            });
-        }
-        drop(aside);
-        if self.is_own_database(path) {
-            self.set_aside(id, 0, true);
-            return None;
-        }
-        if is_gzip(path) {
-            self.meet_archive(path, id, stat, self.is_old(stat));
-            return None;
-        }
-        if is_compressed(path) {
-            self.set_aside(id, 0, true);
-            self.say(
-                Grave::Warn,
-                format_args!(
-                    "'{}' is compressed, and not with gzip: not read. Leave such files out with Exclude_Path",
-                    path.display()
-                ),
-            );
-            return None;
-        }
-        let at_head =
-            if self.started.get() { self.conf.read_newly_discovered_files_from_head } else { self.conf.read_from_head };
-        if self.is_old(stat) {
-            self.set_aside(id, if at_head { 0 } else { size_of(stat) }, false);
-            return None;
-        }
-        Some(if at_head { Begin::Head } else { Begin::End })
-    }
-
-    /// The database must not be read as a log: each of its changes would make another.
-    fn is_own_database(&self, path: &Path) -> bool {
-        let text = path.as_os_str().as_bytes();
-        let rest = self.conf.db.as_ref().and_then(|db| text.strip_prefix(db.as_bytes()));
-        rest.is_some_and(|rest| [&b""[..], b"-wal", b"-shm", b"-journal"].contains(&rest))
-    }
-
-    fn set_aside(&self, id: FileId, offset: u64, refused: bool) {
-        let aside = Aside { offset, ledger: None, round: self.round.get(), refused };
-        self.aside.borrow_mut().insert(id, aside);
-    }
-
-    fn is_old(&self, stat: &Stat) -> bool {
-        let limit = self.conf.ignore_older;
-        let written = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-        !limit.is_zero() && SystemTime::now().duration_since(written).is_ok_and(|age| age > limit)
-    }
-}
-
-/// Whether a file is named like a compressed one, which is no text.
-pub fn is_compressed(path: &Path) -> bool {
-    let name = path.as_os_str().as_bytes();
-    [&b".gz"[..], b".zst", b".xz", b".bz2"].iter().any(|end| name.ends_with(end))
-}
-
-/// What stands before the offset at which reading begins.
-pub fn last_before(fd: &OwnedFd, offset: u64) -> Last {
-    let mut buffer = [0; REACH];
-    let from = offset.saturating_sub(REACH as u64);
-    let room = buffer.get_mut(..(offset - from) as usize).unwrap_or_default();
-    match rustix::io::pread(fd, &mut *room, from) {
-        Ok(n) if n == room.len() => Last::of(room),
-        _ => Last::default(),
-    }
-}
-
-/// The start of the last line when that is unfinished, else the end of the file: reading begins with a whole line.
-fn end_of_lines(fd: &OwnedFd, size: u64, charset: Option<Charset>) -> u64 {
-    let mut buffer = [0; LAST_LINE];
-    let from = size.saturating_sub(LAST_LINE as u64);
-    let Ok(n) = rustix::io::pread(fd, &mut buffer, from) else { return size };
-    let text = buffer.get(..n).unwrap_or_default();
-    if let Some(charset) = charset {
-        return super::transcode::end_of_lines(charset, fd.as_fd(), text, from + n as u64);
-    }
-    match memchr::memrchr(b'\n', text) {
-        Some(at) => from + at as u64 + 1,
-        None if from == 0 => 0,
-        None => size,
     }
 }

@@ -19,6 +19,8 @@ pub struct Facts {
     pub size: u64,
     /// When it was made; when it was written last on file systems that do not keep this.
     pub born: Stamp,
+    /// The file system keeps when files were made.
+    pub dated: bool,
     /// When it was written last. No rename changes this.
     pub written: Stamp,
     /// It is neither a directory nor a device.
@@ -42,12 +44,18 @@ impl Facts {
         Ok(Self::of(&statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?))
     }
 
+    /// When it was made, if that is known.
+    pub fn birth(&self) -> Option<Stamp> {
+        self.dated.then_some(self.born)
+    }
+
     fn of(s: &Statx) -> Self {
         let written = stamp(s.stx_mtime.tv_sec, s.stx_mtime.tv_nsec);
         let has_birth = StatxFlags::from_bits_retain(s.stx_mask).contains(StatxFlags::BTIME);
         Self {
             id: FileId { dev: rustix::fs::makedev(s.stx_dev_major, s.stx_dev_minor), ino: s.stx_ino },
             size: s.stx_size,
+            dated: has_birth,
             born: if has_birth { stamp(s.stx_btime.tv_sec, s.stx_btime.tv_nsec) } else { written },
             written,
             regular: FileType::from_raw_mode(s.stx_mode.into()) == FileType::RegularFile,

@@ -1,10 +1,13 @@
 //! Writing down what was delivered: dirty ledgers become changes of the database, soon after.
 
 use super::db::{Change, Db};
+use super::file::{FileId, open};
 use super::ledger::{Book, Ledger};
+use super::read::is_as_read;
 use super::rows::Row;
 use super::state::{Grave, State};
 use crate::rt::{or, sleep};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -63,7 +66,10 @@ impl State {
             match (ledger.is_over(), ledger.row()) {
                 (true, Some(row)) => all.push(Change::Delete(row)),
                 (true, None) => continue,
-                (false, _) => all.push(self.put(&ledger)),
+                (false, _) => match self.put(&ledger) {
+                    Some(change) => all.push(change),
+                    None => continue,
+                },
             }
             written.push(ledger);
         }
@@ -92,21 +98,37 @@ impl State {
         }
     }
 
-    fn put(&self, ledger: &Ledger) -> Change {
-        let offset = ledger.safe();
-        let files = self.files.borrow();
-        let fd = files.with_id(ledger.id()).and_then(|slot| files.get(slot)?.fd.as_ref());
-        let (marker, marker_size) = super::marker::of(offset, |at, buffer| {
-            fd.and_then(|fd| rustix::io::pread(fd, buffer, at).ok()).unwrap_or(0)
-        });
+    /// The row of a ledger; `None` when the file was written anew, which its next turn will notice: there is no marker of
+    /// what it held.
+    fn put(&self, ledger: &Ledger) -> Option<Change> {
+        let (id, offset) = (ledger.id(), ledger.safe());
         let row = Row {
             id: ledger.row().unwrap_or(0),
             name: ledger.name().as_os_str().as_bytes().to_vec(),
             offset,
-            inode: ledger.id().ino,
-            marker,
-            marker_size,
+            inode: id.ino,
+            marker: 0,
+            marker_size: 0,
         };
-        Change::Put(row, ledger.is_rotated())
+        let marked = |fd: &OwnedFd| {
+            let read_at = |at, buffer: &mut [u8]| rustix::io::pread(fd, buffer, at).unwrap_or(0);
+            let (marker, marker_size) = super::marker::of(offset, read_at);
+            Change::Put(Row { marker, marker_size, ..row.clone() }, ledger.is_rotated())
+        };
+        let files = self.files.borrow();
+        if let Some((slot, file)) = files.with_id(id).and_then(|slot| Some((slot, files.get(slot)?)))
+            && let Some(fd) = &file.fd
+        {
+            let change = marked(fd);
+            if offset == 0 || is_as_read(file) {
+                return Some(change);
+            }
+            drop(files);
+            self.queue(slot);
+            return None;
+        }
+        // Closed for the while, or for good.
+        let opened = open(&ledger.name()).ok().filter(|fd| rustix::fs::fstat(fd).is_ok_and(|s| FileId::of(&s) == id));
+        Some(opened.map_or_else(|| Change::Put(row.clone(), ledger.is_rotated()), |fd| marked(&fd)))
     }
 }

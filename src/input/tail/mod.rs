@@ -7,6 +7,7 @@
 mod archive;
 #[cfg(test)]
 mod archive_tests;
+mod begin;
 mod charset;
 mod conf;
 mod copy;
@@ -42,6 +43,8 @@ mod position_tests;
 mod print;
 mod read;
 mod resume;
+#[cfg(test)]
+mod reuse_tests;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod rows;
 mod siblings;

@@ -1,7 +1,8 @@
 //! Opening files: only as many as there are descriptors for; the others are closed and opened again in turn.
 
-use super::file::{FileId, open};
+use super::file::{File, FileId, open};
 use super::files::Slot;
+use super::read::cut;
 use super::rows::sibling;
 use super::state::{Grave, State};
 use std::io;
@@ -50,11 +51,14 @@ impl State {
 
     /// Opens a file that was closed for want of descriptors.
     pub fn unpark(&self, slot: Slot) {
-        let parked = self.files.borrow().get(slot).filter(|f| f.fd.is_none()).map(|f| (f.name.clone(), f.id, f.away));
-        let Some((name, id, away)) = parked else { return };
+        let parked = |f: &File| f.fd.is_none().then(|| (f.name.clone(), f.id, f.away, f.print));
+        let parked = self.files.borrow().get(slot).and_then(parked);
+        let Some((name, id, away, print)) = parked else { return };
         let there = rustix::fs::stat(&*name).is_ok_and(|s| FileId::of(&s) == id);
         let fd =
             if there { self.open_as(&name, id) } else { sibling(&name, id.ino).and_then(|at| self.open_as(&at, id)) };
+        // Written anew, or another file with its inode.
+        let is_other = fd.as_ref().zip(print).is_some_and(|(fd, print)| self.print_of(fd) != print);
         if fd.is_none() && away.is_some() {
             self.cx.lost(
                 0,
@@ -64,7 +68,13 @@ impl State {
                 ),
             );
         }
-        self.files.borrow_mut().set_fd(slot, fd);
+        let mut files = self.files.borrow_mut();
+        files.set_fd(slot, fd);
+        if is_other && let Some(file) = files.get_mut(slot) {
+            let cut = cut(file);
+            drop(files);
+            self.begin_anew(slot, &cut);
+        }
     }
 
     fn cannot_open(&self, path: &Path, why: &io::Error) {

@@ -318,7 +318,7 @@ impl Reader {
 }
 
 /// The file does not hold what was read of it any more: it is read from its head.
-fn cut(file: &mut File) -> Cut {
+pub fn cut(file: &mut File) -> Cut {
     let &mut File { offset, place, last, print, size, seen, .. } = file;
     file.rewind();
     Cut { offset, place, known: Known::Text(last), print, size, seen }
@@ -326,24 +326,33 @@ fn cut(file: &mut File) -> Cut {
 
 /// Whether what stands before the offset is what was read there, but for its end perhaps; that is then known as it is.
 pub fn reads_alike(f: &mut File) -> bool {
-    let Some(fd) = &f.fd else { return true };
+    let (likeness, now) = compare(f);
+    if likeness == Likeness::Edited && f.offset > 0 {
+        f.last = Last::of(now.all());
+    }
+    likeness != Likeness::Other
+}
+
+/// Whether a file still holds what was read of it.
+pub fn is_as_read(f: &File) -> bool {
+    compare(f).0 != Likeness::Other
+}
+
+/// Compares what stands before the offset with what stood there; of a copy that is not begun the beginning. Nothing that
+/// cannot be read is taken for another: the next reading says so.
+fn compare(f: &File) -> (Likeness, Before) {
     let begins = f.copies.as_ref().and_then(|c| c.begins).filter(|_| f.offset == 0);
     let (known, from) = match begins {
         Some(begins) => (begins, 0),
         None => (f.last, f.offset.saturating_sub(f.last.reach() as u64)),
     };
     let mut now = Before::room(&known);
-    match rustix::io::pread(fd, now.all_mut(), from) {
-        Ok(n) if n == known.reach() => {}
-        Ok(_) => return false,
-        // An error is for the next reading to say.
-        Err(_) => return true,
-    }
-    let likeness = known.compare(now.all());
-    if likeness == Likeness::Edited && begins.is_none() {
-        f.last = Last::of(now.all());
-    }
-    likeness != Likeness::Other
+    let likeness = match f.fd.as_ref().map(|fd| rustix::io::pread(fd, now.all_mut(), from)) {
+        Some(Ok(n)) if n == known.reach() => known.compare(now.all()),
+        Some(Ok(_)) => Likeness::Other,
+        Some(Err(_)) | None => Likeness::Same,
+    };
+    (likeness, now)
 }
 
 /// Reads `n` bytes at `offset` to the end of the arena, and what stands before them; answers how many there were. `None`

@@ -82,7 +82,7 @@ pub fn sibling(live: &Path, inode: u64) -> Option<PathBuf> {
         let name = entry.file_name();
         if std::os::unix::fs::DirEntryExt::ino(&entry) == inode
             && name.as_bytes().starts_with(stem.as_bytes())
-            && !super::discover::is_compressed(Path::new(&name))
+            && !super::begin::is_compressed(Path::new(&name))
         {
             return Some(dir.join(name));
         }

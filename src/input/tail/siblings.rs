@@ -1,6 +1,6 @@
 //! The files beside one that was cut which may be copies of it.
 
-use super::discover::is_compressed;
+use super::begin::is_compressed;
 use super::facts::{Facts, Stamp};
 use super::file::{FileId, open};
 use super::last::Last;

@@ -1,6 +1,7 @@
 //! What the tasks of one tail input share.
 
 use super::archive::Archives;
+use super::begin::Aside;
 use super::charset::Charset;
 use super::conf::TailConf;
 use super::facts::{Clock, Stamp};
@@ -90,19 +91,6 @@ pub enum Scan {
     Running,
     /// One, and another after it.
     Again,
-}
-
-/// A file that matches but is not read: too old, or not readable as lines.
-#[derive(Debug)]
-pub struct Aside {
-    /// Where reading begins should it come into question.
-    pub offset: u64,
-    /// The ledger of a file that was followed.
-    pub ledger: Option<Rc<Ledger>>,
-    /// The scan that saw it last.
-    pub round: u32,
-    /// It is out of the question for good.
-    pub refused: bool,
 }
 
 /// How grave a message is.

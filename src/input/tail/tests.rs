@@ -360,6 +360,24 @@ mod remembered {
     }
 
     #[test]
+    fn old_files_are_remembered_too() {
+        run(async |dir: Rc<TempDir>| {
+            dir.write("a.log", "1\n");
+            Lab::start(&dir, &KEYS).stop_after(1).await;
+            dir.append("a.log", "2\n");
+            let file = fs::File::options().append(true).open(dir.path("a.log")).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(86_400)).unwrap();
+            let keys = [&KEYS[..], &[("ignore_older", "1h"), ("refresh_interval", "0.1")]].concat();
+            let lab = Lab::start(&dir, &keys);
+            lab.expect_count(0).await;
+            dir.append("a.log", "3\n");
+            lab.expect(&["tail.0 log=2", "tail.0 log=3"]).await;
+            lab.stop().await;
+            assert_eq!(rows(&dir), [row("a.log", 6, 0)]);
+        });
+    }
+
+    #[test]
     fn only_what_was_delivered_counts() {
         run(async |dir: Rc<TempDir>| {
             dir.write("a.log", "1\n");

@@ -1,8 +1,8 @@
 //! A new file whose name says that it may be a copy of one being followed, and which the patterns lead to as well: it is
 //! not read before it is known what it is.
 
+use super::begin::last_before;
 use super::cut::{Present, present};
-use super::discover::last_before;
 use super::facts::Facts;
 use super::file::FileId;
 use super::files::Slot;

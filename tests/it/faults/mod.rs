@@ -67,8 +67,7 @@ scenarios! {
     rotation::truncate, 3,
         "100 times: 1,000 lines, all delivered, then the file is cut to nothing while the program looks at it, and filled anew past its old size in one go every other time.";
     rotation::inode_reuse, 4,
-        "1,000 times: a file is deleted and begun anew, which gives it the inode of the one before; restarts between.",
-        waits for "rows that keep their marker when the inode is another file's";
+        "1,000 times: a file is deleted and begun anew, which gives it the inode of the one before; restarts between.";
     rotation::symlink_swap, 5,
         "A symbolic link leads to one new file after the other, 200 times; the old one still gets lines, and every second one was renamed three times behind the link before.";
     kills::kills_with_memory_storage, 6,
