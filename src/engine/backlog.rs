@@ -72,13 +72,13 @@ fn take_over(
         Ok(Ok(summary)) => summary,
         Ok(Err(_)) if found.size == 0 => {
             // Made, but killed before the first write.
-            storage.adopt(path, 1).end(false);
+            storage.adopt(&path, &found.name().into(), 1).end(false);
             return Taken::No;
         }
         Ok(Err(damage)) => {
             log::error!("[storage] nothing can be read of chunk file '{}': {damage}", path.display());
             input.lost(0, "chunk files that cannot be read were set aside");
-            let file = storage.adopt(path, found.size);
+            let file = storage.adopt(&path, &found.name().into(), found.size);
             file.set_damaged();
             file.end(false);
             return Taken::No;
@@ -94,12 +94,13 @@ fn take_over(
     }
     let outputs = route.outputs.iter().filter_map(|&i| core.outputs().get(i));
     let needed: Vec<_> = outputs.filter(|out| !summary.done.iter().any(|name| *name == out.name)).collect();
-    let file = storage.adopt(path, summary.len);
+    let name: Rc<str> = found.name().into();
+    let file = storage.adopt(&path, &name, summary.len);
     if needed.is_empty() {
         file.end(false);
         return Taken::No;
     }
-    let chunk = Chunk::stored(core, input, found.name().to_owned(), summary.tag, summary.records, file);
+    let chunk = Chunk::stored(core, input, name, core.routes.tag(summary.tag), summary.records, file);
     input.stats.records.add(summary.records);
     for out in needed {
         out.push(core, chunk.clone());
@@ -136,7 +137,8 @@ pub(super) async fn load(core: &Rc<Core>, out: &OutputState, task: &mut Delivery
         match crate::store::load(&bytes, &mut batch) {
             Ok(loaded) => {
                 if let Some(problem) = loaded.problem() {
-                    let path = file.path().display();
+                    let path = file.path();
+                    let path = path.display();
                     log::error!("[storage] chunk file '{path}': {problem}; {} record(s) of it were read", batch.len());
                 }
                 if loaded.is_damaged() {

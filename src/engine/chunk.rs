@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 /// Records that the routed outputs share; when the last of them lets go, memory returns, acks fire and the file goes.
 pub(super) struct Chunk {
     /// `PID-SECONDS.NANOSECONDS.flb`, as log lines and the disk name it.
-    pub(super) name: String,
+    pub(super) name: Rc<str>,
     pub(super) task_id: u32,
     pub(super) input: Rc<InputState>,
     pub(super) tag: Tag,
     /// Its records, also while it is down.
     records: Cell<usize>,
     born: Instant,
-    body: RefCell<Option<Batch>>,
+    body: RefCell<Option<Box<Batch>>>,
     memory: Cell<usize>,
     /// It is counted among the chunks that are up.
     counted: Cell<bool>,
@@ -41,7 +41,7 @@ impl Chunk {
     pub(super) fn new(
         core: &Rc<Core>,
         input: &Rc<InputState>,
-        name: String,
+        name: Rc<str>,
         batch: Batch,
         acks: Vec<Ack>,
         file: Option<Rc<ChunkFile>>,
@@ -58,7 +58,7 @@ impl Chunk {
     pub(super) fn stored(
         core: &Rc<Core>,
         input: &Rc<InputState>,
-        name: String,
+        name: Rc<str>,
         tag: Tag,
         records: usize,
         file: Rc<ChunkFile>,
@@ -68,7 +68,7 @@ impl Chunk {
         Rc::new(this)
     }
 
-    fn bare(core: &Rc<Core>, input: &Rc<InputState>, name: String, tag: Tag, file: Option<Rc<ChunkFile>>) -> Self {
+    fn bare(core: &Rc<Core>, input: &Rc<InputState>, name: Rc<str>, tag: Tag, file: Option<Rc<ChunkFile>>) -> Self {
         core.chunks.set(core.chunks.get() + 1);
         Self {
             name,
@@ -112,7 +112,7 @@ impl Chunk {
 
     /// Looks at the records, if they are in memory.
     pub(super) fn with<T>(&self, look: impl FnOnce(&Batch) -> T) -> Option<T> {
-        self.body.borrow().as_ref().map(look)
+        self.body.borrow().as_deref().map(look)
     }
 
     /// An output begins or ends sending it.
@@ -133,7 +133,7 @@ impl Chunk {
         }
         let Some(batch) = self.body.take() else { return false };
         if let Some(core) = self.core.upgrade() {
-            core.recycle(batch);
+            core.recycle(*batch);
         }
         self.resize(0);
         true
@@ -143,7 +143,7 @@ impl Chunk {
     pub(super) fn load(&self, batch: Batch, left: Vec<(String, Vec<u32>)>) {
         self.records.set(batch.len());
         let memory = batch.memory();
-        self.body.replace(Some(batch));
+        self.body.replace(Some(Box::new(batch)));
         if !left.is_empty() {
             self.left.replace(left);
         }
@@ -175,9 +175,9 @@ impl Chunk {
 
     /// Writes it into a new file, with what the outputs have of it: the acks go when that is on the disk. A file that
     /// could not be written to its end is replaced.
-    pub(super) fn save(&self, storage: &Rc<Storage>, name: &str) {
+    pub(super) fn save(&self, storage: &Rc<Storage>, name: &Rc<str>) {
         let body = self.body.borrow();
-        let Some(batch) = body.as_ref() else { return };
+        let Some(batch) = body.as_deref() else { return };
         let file = storage.create(&self.input.name, &self.tag, name);
         let former = self.file.replace(Some(file.clone()));
         let mut acks = self.acks.take();
@@ -259,7 +259,7 @@ impl Drop for Chunk {
         self.acks.borrow_mut().clear();
         if let Some(core) = self.core.upgrade() {
             if let Some(batch) = self.body.take() {
-                core.recycle(batch);
+                core.recycle(*batch);
             }
             core.chunks.set(core.chunks.get().saturating_sub(1));
             core.chunk_done.notify();

@@ -207,11 +207,11 @@ impl Core {
     }
 
     /// A name for a chunk, told apart by its nanosecond.
-    pub(super) fn chunk_name(&self) -> String {
+    pub(super) fn chunk_name(&self) -> Rc<str> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let ns = (now.as_nanos() as u64).max(self.named.get() + 1);
         self.named.set(ns);
-        chunk_name(ns)
+        chunk_name(ns).into()
     }
 
     /// Closes the open batches that an output waits for, or every one when `force`d.

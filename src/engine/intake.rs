@@ -86,7 +86,7 @@ struct Stream {
     memory: usize,
     /// Arena bytes that were counted.
     counted: usize,
-    name: String,
+    name: Option<Rc<str>>,
     /// The file of an input with `storage.type filesystem`.
     file: Option<Rc<ChunkFile>>,
     /// Records that went into it.
@@ -95,7 +95,7 @@ struct Stream {
 
 impl Stream {
     fn new(batch: Batch, memory: usize) -> Self {
-        Self { batch, acks: Vec::new(), memory, counted: 0, name: String::new(), file: None, filed: 0 }
+        Self { batch, acks: Vec::new(), memory, counted: 0, name: None, file: None, filed: 0 }
     }
 }
 
@@ -241,10 +241,8 @@ impl InputState {
         if new.is_empty() {
             return;
         }
-        if stream.name.is_empty() {
-            stream.name = core.chunk_name();
-        }
-        let file = stream.file.get_or_insert_with(|| storage.create(&self.name, stream.batch.tag(), &stream.name));
+        let name = stream.name.get_or_insert_with(|| core.chunk_name());
+        let file = stream.file.get_or_insert_with(|| storage.create(&self.name, stream.batch.tag(), name));
         file.append(&stream.batch, new, acks);
     }
 
@@ -386,7 +384,7 @@ impl InputState {
             return;
         }
         let route = self.route(&core, stream.batch.tag());
-        let name = if stream.name.is_empty() { core.chunk_name() } else { stream.name };
+        let name = stream.name.unwrap_or_else(|| core.chunk_name());
         let chunk = Chunk::new(&core, self, name, stream.batch, stream.acks, stream.file);
         for &index in &route.outputs {
             if let Some(out) = core.outputs().get(index) {

@@ -143,5 +143,5 @@ impl Rejects {
 /// The input that read the records, in an earlier run perhaps.
 fn origin(chunk: &Chunk) -> String {
     let stored = chunk.file().filter(|_| chunk.input.is_backlog());
-    stored.map_or_else(|| chunk.input.name.clone(), |file| dir::input_of(file.path()))
+    stored.map_or_else(|| chunk.input.name.clone(), |file| dir::input_of(&file.path()))
 }

@@ -67,6 +67,11 @@ impl Routes {
         Self { filters, outputs, found: RefCell::default() }
     }
 
+    /// The same tag as others have it: one copy for all.
+    pub fn tag(&self, tag: Tag) -> Tag {
+        self.found.borrow().get_key_value(&tag).map_or(tag, |(known, _)| known.clone())
+    }
+
     /// The route of a tag.
     pub fn of(&self, tag: &Tag) -> Rc<Route> {
         let mut found = self.found.borrow_mut();

@@ -34,6 +34,8 @@ const SPARE_BYTES: usize = 512 << 10;
 /// The folder of chunk files.
 pub(super) struct Storage {
     root: PathBuf,
+    /// Those of inputs.
+    folders: RefCell<Vec<Rc<Path>>>,
     sync: bool,
     delete_damaged: bool,
     ops: RefCell<VecDeque<Op>>,
@@ -78,7 +80,8 @@ enum What {
 /// A file that belongs to an open batch or a chunk.
 pub(super) struct ChunkFile {
     storage: Rc<Storage>,
-    path: PathBuf,
+    folder: Rc<Path>,
+    name: Rc<str>,
     /// Its first frame, until that is written with the next one.
     head: RefCell<Vec<u8>>,
     /// Its length when all that was asked for is written.
@@ -100,6 +103,8 @@ impl Storage {
         let lock = dir::lock(root).map_err(|why| Error::Plugin("storage".into(), why))?;
         Ok(Rc::new(Self {
             root: root.to_owned(),
+            folders: RefCell::default(),
+
             sync: conf.sync == StorageSync::Full,
             delete_damaged: conf.delete_irrecoverable_chunks,
             ops: RefCell::default(),
@@ -131,26 +136,27 @@ impl Storage {
     }
 
     /// A new file for records of an input; nothing is written yet.
-    pub(super) fn create(self: &Rc<Self>, input: &str, tag: &Tag, name: &str) -> Rc<ChunkFile> {
+    pub(super) fn create(self: &Rc<Self>, input: &str, tag: &Tag, name: &Rc<str>) -> Rc<ChunkFile> {
         let mut head = Vec::new();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let about =
             Head { tag: tag.clone(), input: input.to_owned(), created: now.as_nanos() as u64, version: frame::VERSION };
         frame::write_head(&about, &mut head);
-        self.file(dir::chunk_path(&self.root, input, name), head, 0)
+        self.file(&dir::chunk_path(&self.root, input, name), name.clone(), head, 0)
     }
 
     /// A file that is there.
-    pub(super) fn adopt(self: &Rc<Self>, path: PathBuf, len: u64) -> Rc<ChunkFile> {
+    pub(super) fn adopt(self: &Rc<Self>, path: &Path, name: &Rc<str>, len: u64) -> Rc<ChunkFile> {
         self.count.set(self.count.get() + 1);
         self.bytes.set(self.bytes.get() + len);
-        self.file(path, Vec::new(), len)
+        self.file(path, name.clone(), Vec::new(), len)
     }
 
-    fn file(self: &Rc<Self>, path: PathBuf, head: Vec<u8>, len: u64) -> Rc<ChunkFile> {
+    fn file(self: &Rc<Self>, path: &Path, name: Rc<str>, head: Vec<u8>, len: u64) -> Rc<ChunkFile> {
         Rc::new(ChunkFile {
             storage: self.clone(),
-            path,
+            folder: self.folder(path.parent().unwrap_or(&self.root)),
+            name,
             head: RefCell::new(head),
             len: Cell::new(len),
             pending: Cell::new(0),
@@ -158,6 +164,17 @@ impl Storage {
             stuck: RefCell::default(),
             damaged: Cell::new(false),
         })
+    }
+
+    /// One copy of a folder's path for all its files: there may be very many.
+    fn folder(&self, path: &Path) -> Rc<Path> {
+        let mut folders = self.folders.borrow_mut();
+        if let Some(known) = folders.iter().find(|f| &***f == path) {
+            return known.clone();
+        }
+        let folder: Rc<Path> = path.into();
+        folders.push(folder.clone());
+        folder
     }
 
     /// Runs a call that blocks on the storage thread.
@@ -175,7 +192,7 @@ impl Storage {
             }
             let mut ops = self.next_ops();
             self.busy.set(true);
-            let jobs: Vec<(PathBuf, Job)> = ops.iter_mut().map(|op| (op.file.path.clone(), self.job(op))).collect();
+            let jobs: Vec<(PathBuf, Job)> = ops.iter_mut().map(|op| (op.file.path(), self.job(op))).collect();
             let (files, root, sync) = (self.files.clone(), self.root.clone(), self.sync);
             let results = self.workers.run(move || work(&files, &root, sync, jobs)).await;
             let mut results = results.unwrap_or_default().into_iter();
@@ -297,7 +314,7 @@ impl Storage {
                         &e,
                         &format!(
                             "chunk file '{}' cannot be removed, it will be sent again at the next start",
-                            file.path.display()
+                            file.path().display()
                         ),
                     );
                 }
@@ -309,7 +326,7 @@ impl Storage {
         self.failures.set(self.failures.get() + 1);
         let what = format!(
             "cannot write to '{}'; records stay in memory until they are delivered, and inputs wait at their memory limit",
-            file.path.parent().unwrap_or(&self.root).display()
+            file.folder.display()
         );
         self.say(e, &what);
     }
@@ -417,8 +434,8 @@ impl ChunkFile {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.join(&*self.name)
     }
 
     /// Reads it back.
@@ -426,7 +443,7 @@ impl ChunkFile {
     /// # Errors
     /// What the system says.
     pub(super) async fn read(&self) -> io::Result<Vec<u8>> {
-        let path = self.path.clone();
+        let path = self.path();
         let read = self.storage.workers.run(move || Files::read(&path)).await;
         read.unwrap_or_else(|| Err(io::Error::other("no worker thread could be started")))
     }
@@ -450,6 +467,6 @@ impl ChunkFile {
 
 impl fmt::Debug for ChunkFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChunkFile").field("path", &self.path).field("len", &self.len.get()).finish_non_exhaustive()
+        f.debug_struct("ChunkFile").field("path", &self.path()).field("len", &self.len.get()).finish_non_exhaustive()
     }
 }
