@@ -4,7 +4,9 @@ use super::conf::{Journal, Sync, TailConf};
 use super::rows::Row;
 use crate::rt::Workers;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use std::fs::File;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +15,8 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS in_tail_files (
   rotated INTEGER DEFAULT 0, offset_marker INTEGER DEFAULT 0, offset_marker_size INTEGER DEFAULT 0);";
 /// Columns that older tables lack.
 const LATER: [&str; 3] = ["rotated", "offset_marker", "offset_marker_size"];
+/// What is added to the name of a damaged database.
+pub const ASIDE: &str = ".damaged";
 /// How long another program may hold the database.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -20,6 +24,15 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Db {
     workers: Workers,
     connection: Arc<Mutex<Option<Connection>>>,
+}
+
+/// What a database remembers.
+#[derive(Debug)]
+pub struct Opened {
+    /// All rows.
+    pub rows: Vec<Row>,
+    /// Why the former database was put aside.
+    pub damage: Option<String>,
 }
 
 /// One change to the table.
@@ -32,23 +45,33 @@ pub enum Change {
 }
 
 impl Db {
-    /// Opens or makes the database at `path` and reads all rows.
+    /// Opens or makes the database at `path` and reads all rows. A damaged one is put aside.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn open(path: &str, conf: &TailConf, name: &str) -> Result<(Self, Vec<Row>), String> {
+    pub async fn open(path: &str, conf: &TailConf, name: &str) -> Result<(Self, Opened), String> {
         let db = Self { workers: Workers::new(name, 1), connection: Arc::default() };
         let (path, sync, journal, locking) = (path.to_owned(), conf.db_sync, conf.db_journal_mode, conf.db_locking);
         let slot = db.connection.clone();
         let opened = db.workers.run(move || {
-            let connection = connect(&path, sync, journal, locking)?;
-            let rows = read(&connection)?;
+            let open = || {
+                let connection = connect(&path, sync, journal, locking)?;
+                let rows = read(&connection)?;
+                Ok::<_, rusqlite::Error>((connection, rows))
+            };
+            let (opened, damage) = match open() {
+                Err(e) if is_damage(&e) && was_database(&path) => {
+                    put_aside(&path).map_err(|why| format!("{e}; it cannot be put aside: {why}"))?;
+                    (open(), Some(e.to_string()))
+                }
+                opened => (opened, None),
+            };
+            let (connection, rows) = opened.map_err(|e| e.to_string())?;
             *lock(&slot) = Some(connection);
-            Ok::<_, rusqlite::Error>(rows)
+            Ok::<_, String>(Opened { rows, damage })
         });
         match opened.await {
-            Some(Ok(rows)) => Ok((db, rows)),
-            Some(Err(e)) => Err(e.to_string()),
+            Some(opened) => Ok((db, opened?)),
             None => Err("no thread could be started".into()),
         }
     }
@@ -120,7 +143,49 @@ fn connect(path: &str, sync: Sync, journal: Journal, locking: bool) -> rusqlite:
             connection.execute_batch(&format!("ALTER TABLE in_tail_files ADD COLUMN {column} INTEGER DEFAULT 0;"))?;
         }
     }
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(found)));
+    }
     Ok(connection)
+}
+
+/// Whether an error speaks of the file's content. Our own statements are right: one that fails meets a table that is not
+/// what it was.
+fn is_damage(e: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, SqlInputError};
+    match e {
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | SqlInputError { .. } => {
+            true
+        }
+        _ => matches!(
+            e.sqlite_error_code(),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)
+        ),
+    }
+}
+
+/// Whether a file is, or was, a database: most of its first bytes say so, or they are gone, as after a power cut. Another
+/// file must not be put aside, whoever named it.
+fn was_database(path: &str) -> bool {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
+    let same = head.iter().zip(MAGIC).filter(|(a, b)| a == b).count();
+    read.is_ok() && (head.iter().all(|b| *b == 0) || same + 4 >= head.len())
+}
+
+/// Moves a database and its write-ahead log out of the way; one that was put aside before is replaced.
+fn put_aside(path: &str) -> std::io::Result<()> {
+    std::fs::rename(path, format!("{path}{ASIDE}"))?;
+    for part in ["-wal", "-shm", "-journal"] {
+        match std::fs::rename(format!("{path}{part}"), format!("{path}{ASIDE}{part}")) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn read(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
@@ -190,6 +255,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::super::testing::TempDir;
     use super::*;
+    use crate::conf::Section;
+    use crate::error::Diags;
 
     fn row(id: i64, name: &str, offset: u64, inode: u64) -> Row {
         Row { id, name: name.into(), offset, inode, marker: 5, marker_size: 61 }
@@ -257,11 +324,40 @@ mod tests {
         assert_eq!(read(&open(&dir)).unwrap(), [want]);
     }
 
+    /// Opens it as tail does; whether it was put aside.
+    fn opens(dir: &TempDir) -> Result<bool, String> {
+        let path = dir.path("t.db").to_str().unwrap().to_owned();
+        let conf = TailConf::load(&Section::of("INPUT", &[("Path", "x")]), &mut Diags::new()).unwrap();
+        let opened = crate::rt::run(async move { Db::open(&path, &conf, "t").await }).unwrap();
+        opened.map(|(_, opened)| opened.damage.is_some())
+    }
+
     #[test]
-    fn what_is_no_database_is_refused() {
+    fn a_damaged_database_is_put_aside_and_nothing_else_is() {
         let dir = TempDir::new();
-        dir.write("t.db", "this is a text file, and a long enough one to be looked at as a database header at all");
-        let said = connect(dir.path("t.db").to_str().unwrap(), Sync::Normal, Journal::Wal, false).unwrap_err();
-        assert!(said.to_string().contains("not a database"), "{said}");
+        let mut c = open(&dir);
+        let many: Vec<Change> = (1..200).map(|n| Change::Put(row(0, &"/name".repeat(9), n, n), false)).collect();
+        write(&mut c, &many).unwrap();
+        c.close().unwrap();
+        let whole = std::fs::read(dir.path("t.db")).unwrap();
+        assert_eq!(opens(&dir), Ok(false));
+        let cut = whole[..whole.len() / 2].to_vec();
+        let (mut zeros, mut flipped, mut table) = (whole.clone(), whole.clone(), whole.clone());
+        zeros.fill(0);
+        flipped[3] ^= 1;
+        let column = table.windows(6).position(|w| w == b"offset").unwrap();
+        table[column] = b'0';
+        for damaged in [cut, zeros, flipped, table] {
+            dir.write("t.db", &damaged);
+            assert_eq!(opens(&dir), Ok(true));
+            assert_eq!(std::fs::read(dir.path("t.db.damaged")).unwrap(), damaged);
+            assert_eq!(opens(&dir), Ok(false));
+        }
+        // A path that somebody got wrong.
+        let text = "this is a text file, and a long enough one to be looked at as a database header at all";
+        dir.write("t.db", text);
+        let said = opens(&dir).unwrap_err();
+        assert!(said.contains("not a database"), "{said}");
+        assert_eq!(std::fs::read(dir.path("t.db")).unwrap(), text.as_bytes());
     }
 }

@@ -201,9 +201,9 @@ impl Input for Tail {
 }
 
 async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
-    let Tail { conf, patterns, tags, mut reader } = tail;
+    let Tail { mut conf, patterns, tags, mut reader } = tail;
     let remembered = written_last(&conf);
-    let (store, rows) = open_store(&conf, &cx).await?;
+    let (store, rows) = open_store(&mut conf, &cx).await?;
     let inotify = conf.inotify_watcher;
     let state = Rc::new(State {
         patterns,
@@ -311,10 +311,21 @@ type Store = ();
 
 /// Opens the database, if one is configured.
 #[cfg(feature = "sqlite")]
-async fn open_store(conf: &TailConf, cx: &InputCx) -> Result<(Option<Store>, Vec<Row>), Error> {
+async fn open_store(conf: &mut TailConf, cx: &InputCx) -> Result<(Option<Store>, Vec<Row>), Error> {
     let Some(path) = &conf.db else { return Ok((None, Vec::new())) };
     match db::Db::open(path, conf, cx.name()).await {
-        Ok((db, rows)) => Ok((Some(db), rows)),
+        Ok((db, opened)) => {
+            if let Some(why) = opened.damage {
+                log::error!(
+                    "[{}] the database '{path}' is damaged ({why}): it is kept as '{path}{}', and files are read from \
+                     their heads. Lines may come twice; none is left out",
+                    cx.label(),
+                    db::ASIDE
+                );
+                conf.read_from_head = true;
+            }
+            Ok((Some(db), opened.rows))
+        }
         Err(why) => Err(Error::Plugin(
             cx.label().to_owned(),
             format!(
@@ -326,7 +337,7 @@ async fn open_store(conf: &TailConf, cx: &InputCx) -> Result<(Option<Store>, Vec
 }
 
 #[cfg(not(feature = "sqlite"))]
-async fn open_store(_: &TailConf, _: &InputCx) -> Result<(Option<Store>, Vec<Row>), Error> {
+async fn open_store(_: &mut TailConf, _: &InputCx) -> Result<(Option<Store>, Vec<Row>), Error> {
     Ok((None, Vec::new()))
 }
 
