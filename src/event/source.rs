@@ -10,8 +10,8 @@ pub struct Source {
     pub dev: u64,
     /// Its inode; 0 when there is no file.
     pub ino: u64,
-    /// A hash of the file's first bytes, which tells it from a later one with its inode; without a file a number that
-    /// no other batch has.
+    /// A hash of the file's first bytes and of when it was made, which tells it from a later one with its inode; without a
+    /// file a number that no other batch has.
     pub print: u64,
     /// The offset in the file, in bytes, from which the places of records are counted.
     pub base: u64,

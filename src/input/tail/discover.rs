@@ -1,7 +1,7 @@
 //! Discovery: which files there are, which are new, and where reading each of them begins.
 
 use super::begin::{Aside, Start, is_compressed, last_before};
-use super::file::{File, FileId, Place, size_of};
+use super::file::{File, FileId, Place, birth, size_of};
 use super::files::Slot;
 use super::last::Last;
 use super::ledger::Ledger;
@@ -184,6 +184,7 @@ impl State {
         }
         log::debug!("[{}] following '{}' (inode {}) from offset {offset}", self.cx.label(), name.display(), id.ino);
         let file = File {
+            birth: birth(&fd, copy_of, &path),
             id,
             path,
             name,

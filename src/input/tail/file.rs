@@ -1,6 +1,6 @@
 //! One tailed file: its identity, how far it is read, and what is still to happen to it.
 
-use super::facts::Stamp;
+use super::facts::{Facts, Stamp};
 use super::last::{Last, REACH};
 use super::ledger::Ledger;
 use super::print;
@@ -8,7 +8,7 @@ use super::siblings::Copies;
 use crate::event::{Source, Tag};
 use rustix::fs::{Mode, OFlags, Stat};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
@@ -67,6 +67,8 @@ pub struct File {
     pub last: Last,
     /// The fingerprint, once it is settled.
     pub print: Option<u64>,
+    /// When it, or the file that it is a copy of, was made, in nanoseconds since 1970; 0 where that is not known.
+    pub birth: u64,
     /// The file that this one is a copy of: its lines are known as lines of that one.
     pub copy_of: Option<FileId>,
     /// Whether it is one is still to be found out: nothing is read before.
@@ -109,6 +111,8 @@ impl File {
     /// What records read at the offset come from.
     pub fn source(&self, print: u64) -> Source {
         let id = self.copy_of.filter(|_| !self.undecided).unwrap_or(self.id);
+        // A file that was deleted and begun anew may have the inode and the lines of the one before, but not its birth.
+        let print = print ^ self.birth.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Source { dev: id.dev, ino: id.ino, print, base: self.offset }
     }
 
@@ -148,6 +152,15 @@ impl File {
         (self.offset, self.unfinished, self.place, self.print) = (0, 0, Place::Start, None);
         self.last.clear();
     }
+}
+
+/// When an open file was made, or the file at `path` that it is a copy of; 0 where the file system does not keep that.
+pub fn birth(fd: impl AsFd, copy_of: Option<FileId>, path: &Path) -> u64 {
+    let facts = match copy_of {
+        Some(live) => Facts::at(path).ok().filter(|f| f.id == live),
+        None => Facts::of_open(fd).ok(),
+    };
+    facts.and_then(|f| f.birth()).map_or(0, |born| born as u64)
 }
 
 /// Opens a file for reading without ever waiting for it.

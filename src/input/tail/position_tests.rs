@@ -70,6 +70,22 @@ fn each_line_at_a_time_or_all_at_once() {
 }
 
 #[test]
+fn a_file_begun_anew_is_another_whatever_it_holds() {
+    run(async |dir: Rc<TempDir>| {
+        dir.write("a.log", "tick\nold\n");
+        let lab = Lab::start(&dir, &[("path", "{}/a.log"), HEAD]);
+        lab.expect_count(2).await;
+        fs::remove_file(dir.path("a.log")).unwrap();
+        crate::rt::sleep(std::time::Duration::from_millis(50)).await;
+        dir.write("a.log", "tick\nnew\n");
+        lab.expect_count(4).await;
+        let prints: Vec<u64> = lab.notes.positions.borrow().iter().map(|p| p.source.print).collect();
+        lab.stop().await;
+        assert!(prints[0] == prints[1] && prints[2] == prints[3] && prints[1] != prints[2], "{prints:?}");
+    });
+}
+
+#[test]
 fn what_is_written_anew_has_other_positions() {
     run(async |dir: Rc<TempDir>| {
         dir.write("a.log", "old first\nline\n");

@@ -39,6 +39,7 @@ impl Lab {
             place: Place::Start,
             last: Default::default(),
             print: None,
+            birth: 0,
             copy_of: None,
             undecided: false,
             copies: None,

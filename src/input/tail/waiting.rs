@@ -4,7 +4,7 @@
 use super::begin::last_before;
 use super::cut::{Present, present};
 use super::facts::Facts;
-use super::file::FileId;
+use super::file::{FileId, birth};
 use super::files::Slot;
 use super::ledger::Ledger;
 use super::names::origins;
@@ -69,6 +69,7 @@ impl State {
         if let Some(file) = self.files.borrow_mut().get_mut(slot) {
             (file.undecided, file.offset, file.copy_of, file.ledger) = (false, offset, copy_of, ledger);
             if let Some(fd) = &file.fd {
+                file.birth = birth(fd, copy_of, &file.path);
                 file.last = last_before(fd, offset);
             }
         }
