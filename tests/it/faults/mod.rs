@@ -64,6 +64,8 @@ scenarios! {
         "200,000 lines, the file renamed after each 20,000 without pause; `Path` names the live file alone.";
     rotation::copytruncate_burst, 2,
         "The same with copy and truncation; nobody writes between the two.";
+    rotation::copytruncate_race, 28,
+        "200 times copied and truncated by somebody else while the writer writes: lines that are in a file in the end arrive; others are lost for certain unless they were read in time, and the log says so.";
     rotation::truncate, 3,
         "100 times: 1,000 lines, all delivered, then the file is cut to nothing while the program looks at it, and filled anew past its old size in one go every other time.";
     rotation::inode_reuse, 4,

@@ -1,9 +1,12 @@
 //! Files that are renamed, copied, cut, replaced and re-linked while they are read.
 
+use super::check::Line;
 use super::trial::{Again, Conf, Trial};
 use super::writer::Writer;
 use rustix::process::Signal;
+use std::collections::BTreeSet;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a scenario waits for one step. Far more than it needs.
@@ -35,6 +38,51 @@ fn burst(t: &mut Trial, rotate: fn(&mut Writer)) {
     t.settle(writer.written());
     t.end(run, Signal::TERM);
     t.check(writer.written(), Again::Never);
+}
+
+/// Copied and cut by somebody else while the writer writes: what comes between the two is in no file any more.
+pub fn copytruncate_race(t: &mut Trial) {
+    let sink = t.sink();
+    let mut writer = t.writer();
+    let run = t.start(&Conf::es(sink.port()).input("DB t.db"));
+    writer.lines(1);
+    t.until(STEP, || t.tally.count().lines == 1);
+    let (live, rounds) = (t.lab.path("a.log"), t.size(200, 20));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..rounds {
+                std::thread::sleep(Duration::from_millis(25));
+                fs::copy(&live, t.lab.path(&format!("a.log.{n}"))).unwrap();
+                fs::File::options().write(true).open(&live).unwrap().set_len(0).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            writer.lines(20);
+            std::thread::sleep(Duration::from_micros(300));
+        }
+    });
+    writer.lines(100);
+    let copies = (0..rounds).map(|n| t.lab.bytes(&format!("a.log.{n}")));
+    let bytes: Vec<Vec<u8>> = copies.chain([t.lab.bytes("a.log")]).collect();
+    let there: BTreeSet<u32> = bytes.iter().flat_map(|b| b.split(|b| *b == b'\n')).filter_map(number).collect();
+    let gone = |n: u32| !there.contains(&n);
+    let is_there = || t.tally.missing(writer.written()).into_iter().all(gone);
+    t.until(STEP, is_there);
+    t.settle(t.tally.count().lines as u32);
+    let done = t.end(run, Signal::TERM);
+    let (lost, destroyed) = (t.tally.missing(writer.written()).len(), writer.written() as usize - there.len());
+    t.note(format!(
+        "{destroyed} lines were in no file in the end; {} of them were read in time",
+        destroyed - lost.min(destroyed)
+    ));
+    t.bar(lost == 0 || done.stderr.contains("cannot be known"), "nothing was said of what was cut away");
+    t.check_except(writer.written(), Again::Never, gone);
+}
+
+fn number(line: &[u8]) -> Option<u32> {
+    Line::read(line).map(|l| l.number)
 }
 
 /// What is cut away was delivered: whatever is written next must arrive, once.
