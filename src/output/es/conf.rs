@@ -97,7 +97,8 @@ crate::config! {
         /// The ingest pipeline.
         pipeline: Option<String> => "Pipeline",
         /// Make ids, so that what is sent twice is stored once in its index. `on`: of tag, content and where the record
-        /// came from (the place in its file), so that equal lines stay two documents. `content`: of the document alone, as
+        /// came from (the place in its file), so that equal lines stay two documents; only a file that is cut to nothing and
+        /// filled with the very same lines, without so much as a time in them, gives the same ids again. `content`: of the document alone, as
         /// Fluent Bit does; equal documents become one.
         generate_id: GenerateId => "Generate_ID" = "off",
         /// The kind of bulk item; update and upsert need an id.
