@@ -35,6 +35,28 @@ pub fn sink_down(t: &mut Trial) {
     t.check(writer.written(), Again::Never);
 }
 
+/// Requests are taken and not answered for a while.
+pub fn sink_blocked(t: &mut Trial) {
+    let sink = t.sink();
+    let mut writer = t.writer();
+    let run = t.start(&Conf::es(sink.port()).input("DB t.db"));
+    writer.lines(100);
+    t.settle(writer.written());
+    let time = Duration::from_secs(t.size(60, 2));
+    let open = Instant::now() + time;
+    sink.behave(move |_| Reply::Slow(open.saturating_duration_since(Instant::now())));
+    for _ in 0..12 {
+        writer.lines(t.size(100_000, 3_000));
+        writer.rename();
+        std::thread::sleep(time / 20);
+    }
+    t.bar(Instant::now() < open && t.tally.count().lines == 100, "the sink was not blocked");
+    std::thread::sleep(open.saturating_duration_since(Instant::now()));
+    t.settle(writer.written());
+    t.end(run, Signal::TERM);
+    t.check(writer.written(), Again::Never);
+}
+
 /// Writes in steps, so that there are many requests; then waits for all.
 fn pour(t: &mut Trial, conf: &Conf, steps: usize, lines: usize) -> u32 {
     let mut writer = t.writer();

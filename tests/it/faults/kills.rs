@@ -1,6 +1,7 @@
 //! kill -9 at random instants, and databases that do not come back as they were.
 
 use super::check::{LINE, SAME};
+use super::sink::Reply;
 use super::storage::{chunks, on_disk};
 use super::trial::{Again, Conf, Trial};
 use super::writer::Writer;
@@ -76,9 +77,14 @@ pub fn kills_with_memory_storage(t: &mut Trial) {
     kills(t, &conf);
 }
 
-/// With chunk files what was not delivered is there.
+/// With chunk files what was not delivered is there. The destination is often overloaded: else nothing would be written.
 pub fn kills_with_filesystem_storage(t: &mut Trial) {
     let sink = t.sink();
+    let dice = t.dice.clone();
+    sink.behave(move |ask| match dice.at(ask.before) % 5 {
+        0 | 1 => Reply::Status(503),
+        _ => Reply::Store,
+    });
     let conf = Conf::es(sink.port()).input("DB t.db").output("Generate_ID On").service("Flush 0.02");
     kills(t, &on_disk(conf));
     let left = chunks(&t.lab.path("chunks")).len();
@@ -88,7 +94,7 @@ pub fn kills_with_filesystem_storage(t: &mut Trial) {
 fn kills(t: &mut Trial, conf: &Conf) {
     let kills = t.size(500, 25);
     let mut busy = Busy::new(t.writer(), 2_000);
-    let (mut most, mut open, mut safe) = (0, 0, Vec::new());
+    let (mut most, mut open, mut safe, mut stored) = (0, 0, Vec::new(), 0);
     for kill in 0..kills {
         let before = t.tally.count();
         let run = t.start(conf);
@@ -107,6 +113,7 @@ fn kills(t: &mut Trial, conf: &Conf) {
         let (written, waiting) = (busy.files().1 as usize, !chunks(&t.lab.path("chunks")).is_empty());
         // A short life may not even repeat what the one before did not settle.
         let late = if life > 2 * SOON { open.saturating_sub(written - arrived) } else { 0 };
+        stored += usize::from(waiting);
         t.bar(waiting || late == 0, format!("kill {kill}: {late} lines arrived {SOON:?} before were not settled"));
     }
     let written = busy.stop();
@@ -114,6 +121,10 @@ fn kills(t: &mut Trial, conf: &Conf) {
     t.settle(written);
     t.end(run, Signal::TERM);
     t.note(format!("{:.0} lines came again per kill, {most} at most", t.tally.count().again as f64 / kills as f64));
+    if conf.text().contains("storage.path") {
+        t.note(format!("{stored} of {kills} kills left chunk files"));
+        t.bar(stored > 0, "there were no chunk files");
+    }
     t.check(written, Again::Keyed);
 }
 

@@ -2,7 +2,7 @@
 
 use super::sink::{LineSink, Reply};
 use super::trial::{Again, Conf, Trial, memory};
-use crate::lab::{Proc, is_native};
+use crate::lab::{Proc, free_port, is_native};
 use rustix::process::Signal;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -88,6 +88,27 @@ pub fn memory_limit(t: &mut Trial) {
     let disorder = t.tally.count().disorder - before;
     t.bar(disorder == 0, format!("{disorder} lines out of order through one connection"));
     t.check(writer.written(), Again::Never);
+}
+
+/// What waited arrives as it was written, file by file.
+pub fn order(t: &mut Trial) {
+    let port = free_port();
+    let mut writer = t.writer();
+    let mut run = t.start(&Conf::tcp(port).input("DB t.db"));
+    writer.lines(1);
+    run.wait_stderr("retry in");
+    for _ in 0..5 {
+        writer.lines(t.size(20_000, 2_000));
+        writer.rename();
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    let _sink = LineSink::at(port, &t.tally, Duration::ZERO);
+    writer.lines(t.size(20_000, 2_000));
+    t.settle(writer.written());
+    t.end(run, Signal::TERM);
+    t.check(writer.written(), Again::Never);
+    let disorder = t.tally.count().disorder;
+    t.bar(disorder == 0, format!("{disorder} lines out of order"));
 }
 
 /// Many small flushes and nowhere to put them.

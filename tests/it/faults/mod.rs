@@ -75,13 +75,15 @@ scenarios! {
     kills::kills_with_memory_storage, 6,
         "500 times kill -9 at a random instant, while the file is written to and renamed; `DB` and `Generate_ID` on.";
     kills::kills_with_filesystem_storage, 19,
-        "The same with `storage.type filesystem`.";
+        "The same with `storage.type filesystem`, and a destination that answers 503 two times in five.";
     kills::equal_lines, 18,
         "50,000 lines that are all the same, 50 times kill -9: each is one document.";
     kills::database_damaged, 7,
         "60 restarts; before each the database is deleted, cut, has 20 bits flipped or zeros at its end, and lines are written; `Generate_ID On`.";
     answers::sink_down, 8,
         "The sink refuses connections for 60 s in the middle of 200,000 lines.";
+    answers::sink_blocked, 29,
+        "The sink takes requests and answers nothing for 60 s, while 1,200,000 lines are written and the file is renamed after each 100,000.";
     answers::statuses, 9,
         "Each request is answered 429, 500, 503, 408 or stored, at random; what is not stored is sent again, nothing else.";
     answers::broken_answers, 10,
@@ -94,6 +96,8 @@ scenarios! {
         "SIGSTOP for 30 s while the file is written to and renamed.";
     limits::memory_limit, 13,
         "`Mem_Buf_Limit 1M` and a slow destination: memory beyond the idle figure stays below the limit and 8 MiB; order is kept.";
+    limits::order, 30,
+        "Files renamed one after the other before the destination of a `tcp` output comes up: each arrives in order.";
     limits::trickle, 14,
         "20,000 flushes of a line or two with the destination down: memory stays below a limit of 1 MiB and 8 MiB.";
     limits::end_with_the_sink_down, 15,

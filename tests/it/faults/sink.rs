@@ -279,8 +279,17 @@ pub struct LineSink {
 impl LineSink {
     /// Reads with this pause after each 32 KiB.
     pub fn new(tally: &Arc<Tally>, pause: Duration) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), tally, pause)
+    }
+
+    /// The same on a port of one's own.
+    pub fn at(port: u16, tally: &Arc<Tally>, pause: Duration) -> Self {
+        Self::on(TcpListener::bind(("127.0.0.1", port)).unwrap(), tally, pause)
+    }
+
+    fn on(listener: TcpListener, tally: &Arc<Tally>, pause: Duration) -> Self {
         let tally = tally.clone();
-        let peer = Peer::new(move |stream| {
+        let peer = Peer::on(listener, move |stream| {
             let mut reader = BufReader::with_capacity(32 * 1024, stream);
             let (mut line, mut taken) = (Vec::new(), 0);
             while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
