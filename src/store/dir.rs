@@ -1,5 +1,6 @@
 //! The folder of chunk files: `<storage.path>/<input>/<pid>-<seconds>.<nanoseconds>.flb`, as Fluent Bit lays it out.
 
+use super::files::SPARE;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::cmp::Ordering;
@@ -116,7 +117,8 @@ fn hex(two: &[u8]) -> Option<u8> {
     }
 }
 
-/// Finds the chunk files of all inputs, the oldest first, and says what stands there that is none. Nothing is touched.
+/// Finds the chunk files of all inputs, the oldest first, and says what stands there that is none. Nothing is touched but
+/// the emptied files that a killed program kept for later chunks: they go.
 pub fn scan(root: &Path) -> (Vec<Found>, Vec<String>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     let entries = match fs::read_dir(root) {
@@ -168,7 +170,7 @@ fn scan_folder(path: &Path, name: &str, found: &mut Vec<Found>, problems: &mut V
                 let (folder, input) = (folder.clone(), input.clone());
                 found.push(Found { folder, name: name.into(), input, size: meta.len(), order });
             }
-            // Emptied files that a former run kept.
+            (Some(name), ..) if name.starts_with(SPARE) => _ = fs::remove_file(entry.path()),
             (Some(name), ..) if name.starts_with('.') => {}
             // Removed meanwhile.
             (_, _, Err(e)) if e.kind() == io::ErrorKind::NotFound => {}
@@ -295,8 +297,11 @@ mod tests {
         put(root, "rejected.ndjson", b"");
         put(root, "tail.db", b"");
         put(root, ".lock", b"1\n");
+        put(root, "tail.0/.spare-1", b"");
+        put(root, "tail.0/.other", b"");
         let (found, problems) = scan(root);
         assert_eq!(problems, [""; 0]);
+        assert_eq!(["tail.0/.spare-1", "tail.0/.other"].map(|f| root.join(f).exists()), [false, true]);
         let short: Vec<_> = found.iter().map(|f| (&*f.input, f.name(), f.size, f.order)).collect();
         assert_eq!(
             short,

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub const OPEN_MAX: usize = 32;
 /// How many emptied files are kept for the next chunks: finding a new inode costs more than writing to it.
 const SPARE_MAX: usize = 3;
+/// How the names of emptied files begin.
+pub const SPARE: &str = ".spare-";
 
 /// The files that are written to; the ones written to last stay open. All calls block.
 #[derive(Debug, Default)]
@@ -109,7 +111,7 @@ impl Files {
     /// A free name beside `path`; one that a former run left there is replaced.
     fn spare_name(&self, path: &Path) -> Option<PathBuf> {
         (0..SPARE_MAX)
-            .map(|n| path.with_file_name(format!(".spare-{n}")))
+            .map(|n| path.with_file_name(format!("{SPARE}{n}")))
             .find(|name| self.spare.iter().all(|(used, _)| used != name))
     }
 

@@ -42,7 +42,7 @@ impl Scenario {
 
 /// The table of scenarios, and a test of each in its short form.
 macro_rules! scenarios {
-    ($( $family:ident :: $name:ident, $seed:literal, $does:literal $(, waits for $what:literal)?; )*) => {
+    ($( $family:ident :: $name:ident, $seed:literal, $does:literal; )*) => {
         const SCENARIOS: &[Scenario] = &[
             $( Scenario { name: stringify!($name), does: $does, seed: $seed, run: $family::$name } ),*
         ];
@@ -50,7 +50,6 @@ macro_rules! scenarios {
         mod short {
             $(
                 #[test]
-                $( #[ignore = $what] )?
                 fn $name() {
                     super::short(stringify!($name));
                 }
