@@ -1,7 +1,7 @@
 //! `docs/faults.md`: what each scenario found at full scale.
 
 use super::Scenario;
-use super::trial::Row;
+use super::trial::{Again, Row};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,8 @@ pub fn write(rows: &[(&Scenario, Row)]) {
          Written by `make faults` on {now}, collector {}, {cores} processors, {}.\n\n\
          Each row is a run of the real program against a sink that records every document. *Arrived again* counts further \
          arrivals of a line, *stored twice* lines that a server keying by `_id` holds more than once (without ids every \
-         arrival counts), *out of order* first arrivals behind a later line of the same file: outputs that send several \
+         arrival counts), *lost* and *stored twice* must be 0 \
+         unless the scenario says that a loss is certain, *out of order* first arrivals behind a later line of the same file: outputs that send several \
          requests at a time may do that. *Losses said* is what the program itself reported.\n\n{HEAD}",
         env!("CARGO_PKG_VERSION"),
         if cfg!(debug_assertions) && std::env::var_os("COLLECTOR_BIN").is_none() {
@@ -51,9 +52,17 @@ pub fn write(rows: &[(&Scenario, Row)]) {
     }
     text.push_str("\n## What each does\n\n");
     for (scenario, row) in rows {
-        let _ = writeln!(text, "- `{}`: {}{}", scenario.name, scenario.does, notes(row));
+        let _ = writeln!(text, "- `{}`: {}{}{}", scenario.name, scenario.does, rule(row), notes(row));
     }
     fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md"), text).unwrap();
+}
+
+fn rule(row: &Row) -> &'static str {
+    match row.rule {
+        Some(Again::Never) => " *No line may arrive again.*",
+        Some(Again::Keyed) => " *Lines may arrive again under the same `_id`: none may be stored twice.*",
+        None => "",
+    }
 }
 
 fn notes(row: &Row) -> String {

@@ -34,6 +34,8 @@ pub struct Row {
     pub rss: u64,
     /// How long it took.
     pub time: Duration,
+    /// When lines were allowed to arrive again.
+    pub rule: Option<Again>,
     /// Further figures.
     pub notes: Vec<String>,
     /// Bars that did not hold.
@@ -163,7 +165,7 @@ impl Trial {
     pub fn check_except(&mut self, written: u32, again: Again, is_gone: impl Fn(u32) -> bool) {
         let count = self.tally.count();
         let row = &mut self.row;
-        row.written = written as usize;
+        (row.written, row.rule) = (written as usize, Some(again));
         (row.delivered, row.again, row.twice) = (count.lines, count.again, count.twice);
         row.disorder = Some(count.disorder);
         row.time = self.start.elapsed();
