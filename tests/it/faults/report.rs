@@ -35,11 +35,11 @@ pub fn write(rows: &[(&Scenario, Row)]) {
     let mut text = format!(
         "# Faults, and what arrives\n\n\
          Written by `make faults` on {now}, collector {}, {cores} processors, {}.\n\n\
-         Each row is a run of the real program against a sink that records every document. *Arrived again* counts further \
-         arrivals of a line, *stored twice* lines that a server keying by `_id` holds more than once (without ids every \
-         arrival counts), *lost* and *stored twice* must be 0 \
-         unless the scenario says that a loss is certain, *out of order* first arrivals behind a later line of the same file: outputs that send several \
-         requests at a time may do that. *Losses said* is what the program itself reported.\n\n{HEAD}",
+         Each row is a run of the real program against a sink that records every document. *Lost* and *stored twice* must \
+         be 0 unless the scenario says that a loss is certain. *Arrived again* counts further arrivals of a line, *stored \
+         twice* lines that a server keying by `_id` holds more than once (without ids every arrival counts), *out of order* \
+         first arrivals behind a later line of the same file: outputs that send several requests at a time may do that. \
+         *Losses said* is what the program itself reported as lost, dropped or rejected.\n\n{HEAD}",
         env!("CARGO_PKG_VERSION"),
         if cfg!(debug_assertions) && std::env::var_os("COLLECTOR_BIN").is_none() {
             "a debug build"
