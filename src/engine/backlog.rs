@@ -159,6 +159,9 @@ pub(super) async fn load(core: &Rc<Core>, out: &OutputState, task: &mut Delivery
         }
         chunk.load(batch, left);
         input.enlist(&chunk);
+        if input.gate.over().is_some() {
+            core.relieve();
+        }
     }
     if task.only.is_none() {
         task.only = chunk.left_for(&out.name);

@@ -5,6 +5,7 @@ use super::intake::InputState;
 use super::storage::{ChunkFile, Storage};
 use crate::event::{Batch, Tag};
 use crate::input::Ack;
+use crate::rt;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
@@ -22,12 +23,16 @@ pub(super) struct Chunk {
     born: Instant,
     body: RefCell<Option<Box<Batch>>>,
     memory: Cell<usize>,
+    /// It was on the disk alone before.
+    was_down: Cell<bool>,
     /// It is counted among the chunks that are up.
     counted: Cell<bool>,
     acks: RefCell<Vec<Ack>>,
     file: RefCell<Option<Rc<ChunkFile>>>,
+    /// Outputs that still need it.
+    open: Cell<u32>,
     /// Outputs that send it now.
-    running: Cell<usize>,
+    running: Cell<u32>,
     /// The outputs that have it.
     done: RefCell<Vec<String>>,
     /// What is left of it for outputs that have a part, by their names.
@@ -65,6 +70,7 @@ impl Chunk {
     ) -> Rc<Self> {
         let this = Self::bare(core, input, name, tag, Some(file));
         this.records.set(records);
+        this.was_down.set(true);
         Rc::new(this)
     }
 
@@ -76,12 +82,14 @@ impl Chunk {
             input: input.clone(),
             tag,
             records: Cell::new(0),
-            born: Instant::now(),
+            born: rt::now(),
             body: RefCell::default(),
             memory: Cell::new(0),
+            was_down: Cell::new(false),
             counted: Cell::new(false),
             acks: RefCell::default(),
             file: RefCell::new(file),
+            open: Cell::new(0),
             running: Cell::new(0),
             done: RefCell::default(),
             left: RefCell::default(),
@@ -98,6 +106,11 @@ impl Chunk {
     /// Whether its records are in memory.
     pub(super) fn is_up(&self) -> bool {
         self.body.borrow().is_some()
+    }
+
+    /// Whether it was on the disk alone before.
+    pub(super) fn was_down(&self) -> bool {
+        self.was_down.get()
     }
 
     /// Its file, when it has one.
@@ -135,6 +148,7 @@ impl Chunk {
         if let Some(core) = self.core.upgrade() {
             core.recycle(*batch);
         }
+        self.was_down.set(true);
         self.resize(0);
         true
     }
@@ -165,10 +179,16 @@ impl Chunk {
         }
     }
 
+    /// Another output needs it.
+    pub(super) fn want(&self) {
+        self.open.set(self.open.get() + 1);
+    }
+
     /// An output is done with it. The file learns it when others still need the chunk: a restart must not send it again.
-    pub(super) fn note_done(&self, output: &str, others: bool) {
+    pub(super) fn leave(&self, output: &str) {
+        self.open.set(self.open.get().saturating_sub(1));
         self.done.borrow_mut().push(output.to_owned());
-        if let Some(file) = self.file.borrow().as_ref().filter(|_| others) {
+        if let Some(file) = self.file.borrow().as_ref().filter(|_| self.open.get() > 0) {
             file.note_done(output);
         }
     }
@@ -199,7 +219,7 @@ impl Chunk {
 
     /// How long it has been waiting.
     pub(super) fn age(&self) -> Duration {
-        self.born.elapsed()
+        rt::now().saturating_duration_since(self.born)
     }
 
     /// Takes in the records of a chunk that follows in the same stream and is for the same output alone.
@@ -209,7 +229,7 @@ impl Chunk {
         body.settle();
         self.records.set(body.len());
         self.acks.borrow_mut().append(&mut next.acks.borrow_mut());
-        next.records.set(0);
+        next.open.set(0);
         next.resize(0);
         let memory = body.memory();
         self.resize(memory);
@@ -218,7 +238,7 @@ impl Chunk {
     /// Whether [`Chunk::absorb`] may be used: small, in memory only, and nobody else's.
     pub(super) fn may_grow_by(this: &Rc<Self>, next: &Rc<Self>, most: usize) -> bool {
         let used = |c: &Self| c.with(Batch::used);
-        let alone = |c: &Rc<Self>| Rc::strong_count(c) == 1 && c.file.borrow().is_none();
+        let alone = |c: &Rc<Self>| c.open.get() == 1 && !c.is_running() && c.file.borrow().is_none();
         alone(this)
             && alone(next)
             && Rc::ptr_eq(&this.input, &next.input)
@@ -226,7 +246,7 @@ impl Chunk {
             && used(this).zip(used(next)).is_some_and(|(a, b)| a + b <= most)
     }
 
-    /// It will not be delivered by this run: its acks must not fire, its file stays.
+    /// Its acks must not fire, though no output needs it any more.
     pub(super) fn lose(&self) {
         self.lost.set(true);
     }
@@ -249,7 +269,8 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        let lost = self.lost.get();
+        // Whoever still needs it will not get it from this process.
+        let lost = self.lost.get() || self.open.get() > 0;
         if lost {
             self.acks.borrow().iter().for_each(Ack::lose);
         }

@@ -90,6 +90,8 @@ pub(super) struct Parts {
 pub(super) struct Shutdown {
     pub(super) stopping: Cell<bool>,
     pub(super) stop: Notify,
+    /// Nothing more is sent: the time is up, or it is futile.
+    pub(super) over: Cell<bool>,
     pub(super) drained: Cell<bool>,
     pub(super) drain: Notify,
     pub(super) exit: Cell<Option<u8>>,
@@ -215,7 +217,7 @@ impl Core {
     }
 
     /// Closes the open batches that an output waits for, or every one when `force`d.
-    pub(super) fn flush_all(&self, force: bool) {
+    pub(super) fn flush_all(self: &Rc<Self>, force: bool) {
         let mut held = false;
         for input in self.all_inputs() {
             held |= input.flush(self, force);

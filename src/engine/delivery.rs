@@ -11,7 +11,7 @@ use crate::output::{Outcome, Output, Payload, Why};
 use crate::rt::{self, Task};
 use crate::util::ratelimit::RateLimit;
 use rustc_hash::FxHashMap;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub(super) struct Delivery {
     pub(super) chunk: Rc<Chunk>,
     /// The records left after a partial success.
     pub(super) only: Option<Vec<u32>>,
+    /// How many records of it are counted as routed and not as settled.
+    counted: Cell<usize>,
 }
 
 impl Delivery {
@@ -96,7 +98,7 @@ impl OutputState {
 
     /// Whether another chunk would be sent at once.
     pub(super) fn wants_more(&self) -> bool {
-        self.queue.borrow().wants_more(self.concurrency())
+        self.queue.borrow().wants_more(rt::now(), self.concurrency())
     }
 
     /// Whether its destination is known to be down.
@@ -104,16 +106,27 @@ impl OutputState {
         self.queue.borrow().is_down()
     }
 
+    /// Whether it takes nothing for now of what there is: its destination is down, or everything waits for a retry.
+    pub(super) fn is_stuck(&self) -> bool {
+        let queue = self.queue.borrow();
+        queue.is_down() || (queue.running() == 0 && queue.waiting() > 0)
+    }
+
     /// There is data for it: a dead destination is tried again somewhat sooner.
-    pub(super) fn nudge(&self) {
-        self.queue.borrow_mut().nudge();
+    pub(super) fn nudge(self: &Rc<Self>, core: &Rc<Core>) {
+        let is_sooner = self.queue.borrow_mut().nudge();
+        if is_sooner {
+            self.dispatch(core);
+        }
     }
 
     /// Takes a new chunk.
     pub(super) fn push(self: &Rc<Self>, core: &Rc<Core>, chunk: Rc<Chunk>) {
         let stream = (Rc::as_ptr(&chunk.input) as usize, chunk.tag.clone());
-        let task = Delivery { chunk, only: None };
-        self.stats.routed_records.add(task.records());
+        let counted = chunk.records();
+        chunk.want();
+        let task = Delivery { chunk, only: None, counted: Cell::new(counted) };
+        self.stats.routed_records.add(counted);
         let seq = {
             let mut queue = self.queue.borrow_mut();
             queue.nudge();
@@ -148,6 +161,7 @@ impl OutputState {
         if fits && let Some(last) = queue.remove(tail.last) {
             if let Some(grows) = queue.untried(tail.grows) {
                 grows.chunk.absorb(&last.chunk);
+                grows.counted.set(grows.counted.get() + last.counted.get());
             }
         } else {
             tail.grows = tail.last;
@@ -157,20 +171,25 @@ impl OutputState {
 
     /// Starts as many deliveries as the output and its breaker allow, and sees to it that the next ones come.
     pub(super) fn dispatch(self: &Rc<Self>, core: &Rc<Core>) {
-        loop {
-            let next = self.queue.borrow_mut().take(Instant::now(), self.concurrency());
+        let now = rt::now();
+        while !core.state.over.get() {
+            let next = self.queue.borrow_mut().take(now, self.concurrency());
             let Some(entry) = next else { break };
             entry.item.chunk.run(true);
-            let (this, core) = (self.clone(), core.clone());
+            let (this, core, input) = (self.clone(), core.clone(), entry.item.chunk.input.clone());
             rt::spawn(async move {
                 this.attempt(&core, entry).await;
                 this.dispatch(&core);
+                if this.is_stuck() || input.gate.over().is_some() {
+                    // What is not sent any more need not stay in memory; a source that waited for it goes on.
+                    core.relieve();
+                }
             })
             .detach();
         }
         let (at, hungry) = {
             let queue = self.queue.borrow();
-            (queue.wake_at(), queue.wants_more(self.concurrency()))
+            (queue.wake_at(now), queue.wants_more(now, self.concurrency()))
         };
         self.set_alarm(core, at);
         if hungry {
@@ -202,7 +221,7 @@ impl OutputState {
 
     /// The shutdown has begun: retries come soon.
     pub(super) fn hasten(self: &Rc<Self>, core: &Rc<Core>) {
-        self.queue.borrow_mut().hasten(Instant::now() + SHUTDOWN_WAIT);
+        self.queue.borrow_mut().hasten(rt::now() + SHUTDOWN_WAIT);
         self.dispatch(core);
     }
 
@@ -210,15 +229,14 @@ impl OutputState {
     async fn attempt(self: &Rc<Self>, core: &Rc<Core>, mut entry: Entry<Delivery>) {
         let chunk = entry.item.chunk.clone();
         if let Err(why) = super::backlog::load(core, self, &mut entry.item).await {
-            self.again(core, entry, &why, false).await;
-            chunk.run(false);
-            return;
+            return self.again(core, entry, &why, false).await;
         }
-        if entry.item.records() == 0 {
+        // What an earlier run left of it may be less, and so may what can be read.
+        let records = entry.item.records();
+        self.stats.routed_records.change(entry.item.counted.replace(records), records);
+        if records == 0 {
             // Nothing of it could be read.
-            self.settle(&entry);
-            chunk.run(false);
-            return;
+            return self.settle(&entry);
         }
         let mut payload = self.spare.borrow_mut().pop().unwrap_or_else(|| Payload::new(chunk.tag.clone()));
         payload.reset(&chunk.tag);
@@ -237,7 +255,6 @@ impl OutputState {
             self.spare.borrow_mut().push(payload);
         }
         self.judge(core, entry, outcome, size).await;
-        chunk.run(false);
     }
 
     /// What follows from the outcome of an attempt.
@@ -267,6 +284,7 @@ impl OutputState {
                     return self.settle(&entry);
                 }
                 entry.item.chunk.note_left(&self.name, &retry);
+                entry.item.counted.set(retry.len());
                 entry.item.only = Some(retry);
                 self.again(core, entry, &why, false).await;
             }
@@ -280,6 +298,7 @@ impl OutputState {
 
     /// The output is done with a chunk.
     fn settle(&self, entry: &Entry<Delivery>) {
+        entry.item.chunk.run(false);
         self.queue.borrow_mut().settled();
         self.leave(&entry.item);
     }
@@ -301,8 +320,7 @@ impl OutputState {
 
     /// A restart must not send the chunk to this output again, while others still need it.
     fn leave(&self, task: &Delivery) {
-        // Here and in the attempt that holds it.
-        task.chunk.note_done(&self.name, Rc::strong_count(&task.chunk) > 2);
+        task.chunk.leave(&self.name);
     }
 
     /// Schedules the next attempt, or gives the chunk up when its retries are used.
@@ -322,8 +340,9 @@ impl OutputState {
             );
             let given_up: Why = format!("given up after {} attempts (Retry_Limit): {why}", entry.attempts).into();
             self.reject(core, &entry, Refused::All(&given_up), entry.attempts).await;
+            chunk.run(false);
             self.leave(&entry.item);
-            let now = Instant::now();
+            let now = rt::now();
             let mut queue = self.queue.borrow_mut();
             if down {
                 queue.gave_up(entry.seq, now, |n| self.wait(core, n))
@@ -334,25 +353,23 @@ impl OutputState {
         }
         self.stats.retries.add(1);
         self.stats.retried_records.add(entry.item.records());
-        let (now, attempts) = (Instant::now(), entry.attempts);
+        let (now, attempts) = (rt::now(), entry.attempts);
+        chunk.run(false);
         let wait = {
             let mut queue = self.queue.borrow_mut();
             if down {
                 queue.down(entry, now, |failures| self.wait(core, failures.max(attempts)));
+                queue.probe_at().map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
             } else {
-                queue.failed(entry, now + self.wait(core, attempts));
+                let wait = self.wait(core, attempts);
+                queue.failed(entry, now + wait);
+                wait
             }
-            let at = if down { queue.probe_at() } else { queue.wake_at() };
-            at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
         };
-        chunk.run(false);
         if chunk.input.is_backlog() {
             chunk.unload();
         }
-        chunk.run(true);
         self.say_failed(&chunk, wait, why, down);
-        // A source that waited for this destination goes on, on the disk.
-        core.relieve();
     }
 
     fn wait(&self, core: &Core, failures: u32) -> Duration {
@@ -404,7 +421,7 @@ impl OutputState {
 
     /// Says what became of records of a chunk, for each reason now and then.
     fn say(&self, chunk: &Chunk, reason: &str, what: &str) {
-        let Some(unsaid) = self.complaints.borrow_mut().allow(reason.as_bytes(), Instant::now()) else { return };
+        let Some(unsaid) = self.complaints.borrow_mut().allow(reason.as_bytes(), rt::now()) else { return };
         let more = if unsaid > 0 { format!(" ({unsaid} more chunks for the same reason)") } else { String::new() };
         log::error!(
             "[engine] chunk '{}': {what}{more}: task_id={}, input={} > output={} (out_id={})",

@@ -10,13 +10,13 @@ use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
 use crate::filter::FilterCx;
 use crate::input::{Ack, Intake, Patience};
-use crate::rt::Notify;
+use crate::rt::{self, Notify};
 use crate::time::Time;
 use crate::util::ratelimit::RateLimit;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::{Rc, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 /// A batch is closed when its records use this much memory, in bytes. Fluent Bit's 2 MB leave a processor's own cache:
 /// parsing and sending measured 10 % dearer, and memory is a third higher.
@@ -150,17 +150,21 @@ impl InputState {
 
     /// Closes the open batches that an output waits for, or all when `force`d. The others stay open and grow: many small
     /// chunks for a destination that is down would cost more than they hold. Answers whether some stay.
-    pub(super) fn flush(self: &Rc<Self>, core: &Core, force: bool) -> bool {
-        let wanted = |tag: &Tag| {
+    pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>, force: bool) -> bool {
+        let wanted = |tag: &Tag, stream: &Stream| {
             let route = self.route(core, tag);
             let outputs = || route.outputs.iter().filter_map(|&i| core.outputs().get(i));
-            let wanted = force || outputs().any(|out| out.wants_more());
+            // An empty one holds nothing but memory.
+            let wanted = force || stream.batch.is_empty() || outputs().any(|out| out.wants_more());
             if !wanted {
-                outputs().for_each(|out| out.nudge());
+                outputs().for_each(|out| out.nudge(core));
             }
             wanted
         };
-        let due: Vec<Tag> = self.streams.borrow().keys().filter(|tag| wanted(tag)).cloned().collect();
+        let due: Vec<Tag> = {
+            let streams = self.streams.borrow();
+            streams.iter().filter(|(tag, stream)| wanted(tag, stream)).map(|(tag, _)| tag.clone()).collect()
+        };
         due.iter().for_each(|tag| self.close_tag(tag));
         !self.streams.borrow().is_empty()
     }
@@ -207,8 +211,8 @@ impl InputState {
             stream.counted = stream.batch.arena().len();
             if !stream.batch.is_empty() {
                 self.hold(core, stream, ack.clone());
-                core.arm();
             }
+            core.arm();
             let before = std::mem::replace(&mut stream.memory, stream.batch.memory());
             self.gate.resize_open(before, stream.memory);
             stream.batch.used() >= CHUNK_BYTES || core.state.stopping.get()
@@ -316,12 +320,11 @@ impl InputState {
     }
 
     /// Lets chunks that are on the disk go from memory, the newest first: the oldest are sent next. Down to `most` bytes.
-    /// A source that keeps what is not read can as well wait as long as outputs take what is there.
+    /// A source that keeps what is not read can as well wait as long as outputs take what is there; only what was on the
+    /// disk alone before goes back.
     pub(super) fn unload(&self, core: &Core, most: usize) {
-        if self.spec.patience > Patience::None && !core.is_any_down() {
-            return;
-        }
-        for chunk in self.chunks_up().iter().rev() {
+        let waits = self.spec.patience > Patience::None && !core.outputs().iter().any(|out| out.is_stuck());
+        for chunk in self.chunks_up().iter().rev().filter(|c| !waits || c.was_down()) {
             if self.gate.used() <= most {
                 return;
             }
@@ -357,7 +360,7 @@ impl InputState {
                 "[input] {} paused (mem buf overlimit - {held}B held, default limit {limit}B, Mem_Buf_Limit)",
                 self.name
             );
-        } else if let Some(unsaid) = self.complaints.borrow_mut().allow(b"paused", Instant::now()) {
+        } else if let Some(unsaid) = self.complaints.borrow_mut().allow(b"paused", rt::now()) {
             self.pause_said.set(true);
             let more = if unsaid > 0 { format!("; {unsaid} short pauses were not logged") } else { String::new() };
             log::warn!(
@@ -380,7 +383,7 @@ impl InputState {
         let Some(core) = self.core.upgrade() else { return };
         if stream.batch.is_empty() {
             core.recycle(stream.batch);
-            self.room.notify();
+            core.eased();
             return;
         }
         let route = self.route(&core, stream.batch.tag());
@@ -467,7 +470,7 @@ impl Intake for Rc<InputState> {
 
     fn lost(&self, records: u64, why: &str) {
         self.stats.lost.add(records as usize);
-        if let Some(held) = self.complaints.borrow_mut().allow(why.as_bytes(), Instant::now()) {
+        if let Some(held) = self.complaints.borrow_mut().allow(why.as_bytes(), rt::now()) {
             let more =
                 if held > 0 { format!(" ({held} more of these messages were held back)") } else { String::new() };
             match records {

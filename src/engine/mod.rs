@@ -8,6 +8,8 @@ mod delivery;
 mod dump;
 mod gate;
 mod intake;
+#[cfg(test)]
+mod model;
 mod queue;
 mod rejects;
 mod replay;

@@ -110,11 +110,13 @@ impl<T> Queue<T> {
         self.breaker = Breaker::Open { until: now + wait(failures), since: now, failures, tried };
     }
 
-    /// There is new data: a destination that is down is tried again somewhat sooner.
-    pub(super) fn nudge(&mut self) {
-        if let Breaker::Open { until, since, .. } = &mut self.breaker {
-            *until = (*until).min(*since + self.eager);
-        }
+    /// There is new data: a destination that is down is tried again somewhat sooner. Answers whether that is so.
+    pub(super) fn nudge(&mut self) -> bool {
+        let Breaker::Open { until, since, .. } = &mut self.breaker else { return false };
+        let sooner = *since + self.eager;
+        let is_sooner = sooner < *until;
+        *until = sooner.min(*until);
+        is_sooner
     }
 
     /// Nothing waits longer than until `at`: the program shuts down.
@@ -126,11 +128,11 @@ impl<T> Queue<T> {
         self.later.extend(later.into_iter().map(|((due, seq), entry)| ((due.min(at), seq), entry)));
     }
 
-    /// When [`Queue::take`] may have something that it has not now.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
+    /// When [`Queue::take`] may have something, or would take something new, that it would not at `now`.
+    pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
         let later = self.later.first_key_value().map(|((at, _), _)| *at);
         let probe = match self.breaker {
-            Breaker::Open { until, .. } if !self.ready.is_empty() && self.running == 0 => Some(until),
+            Breaker::Open { until, .. } if self.running == 0 && until > now => Some(until),
             _ => None,
         };
         [later, probe].into_iter().flatten().min()
@@ -149,9 +151,14 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Whether another chunk would be sent at once.
-    pub(super) fn wants_more(&self, concurrency: usize) -> bool {
-        !self.is_down() && self.ready.is_empty() && self.running < concurrency
+    /// Whether another chunk would be sent at once: also to a destination that was down and is to be tried again.
+    pub(super) fn wants_more(&self, now: Instant, concurrency: usize) -> bool {
+        let is_free = match self.breaker {
+            Breaker::Closed => self.running < concurrency,
+            Breaker::Open { until, .. } => self.running == 0 && until <= now,
+            Breaker::Probing { .. } => false,
+        };
+        is_free && self.ready.is_empty()
     }
 
     /// Chunks that are queued, on the wire, or waiting for a retry.
@@ -221,7 +228,7 @@ mod tests {
         assert_eq!(items(&mut q, now, 2), [0, 1]);
         q.settled();
         assert_eq!(items(&mut q, now, 2), [2]);
-        assert_eq!((q.len(), q.running(), q.wants_more(2)), (4, 2, false));
+        assert_eq!((q.len(), q.running(), q.wants_more(now, 2)), (4, 2, false));
     }
 
     #[test]
@@ -231,7 +238,7 @@ mod tests {
         q.failed(e, now + SEC);
         assert_eq!(items(&mut q, now, 1), [1]);
         q.settled();
-        assert_eq!(q.wake_at(), Some(now + SEC));
+        assert_eq!(q.wake_at(now), Some(now + SEC));
         assert_eq!(items(&mut q, now + SEC, 1), [0], "in its old place");
     }
 
@@ -241,11 +248,11 @@ mod tests {
         let (a, b) = (q.take(now, 3).unwrap(), q.take(now, 3).unwrap());
         q.down(b, now, |n| n * SEC);
         q.down(a, now + SEC / 2, |_| panic!("one outage is one failure"));
-        assert_eq!((q.wake_at(), items(&mut q, now + SEC / 2, 3)), (Some(now + SEC), vec![]));
+        assert_eq!((q.wake_at(now), items(&mut q, now + SEC / 2, 3)), (Some(now + SEC), vec![]));
         let probe = q.take(now + SEC, 3).unwrap();
         assert_eq!((probe.item, items(&mut q, now + 9 * SEC, 3)), (0, vec![]), "one, however long it takes");
         q.down(probe, now + 2 * SEC, |n| n * SEC);
-        assert_eq!(q.wake_at(), Some(now + 4 * SEC));
+        assert_eq!(q.wake_at(now), Some(now + 4 * SEC));
         assert!(q.is_down());
         assert_eq!(q.take(now + 4 * SEC, 3).unwrap().item, 0);
         q.settled();
@@ -259,9 +266,9 @@ mod tests {
         q.down(e, now, |_| 2000 * SEC);
         q.push(1);
         q.nudge();
-        assert_eq!(q.wake_at(), Some(now + 6 * SEC));
+        assert_eq!(q.wake_at(now), Some(now + 6 * SEC));
         q.hasten(now + SEC);
-        assert_eq!(q.wake_at(), Some(now + SEC));
+        assert_eq!(q.wake_at(now), Some(now + SEC));
     }
 
     #[test]

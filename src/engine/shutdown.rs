@@ -86,6 +86,7 @@ fn is_futile(core: &Core) -> bool {
 
 /// The time is up: what is in memory only goes to the disk, if there is a place for it.
 async fn leave_behind(core: &Rc<Core>) {
+    core.state.over.set(true);
     core.flush_all(true);
     let chunks: Vec<_> = core.all_inputs().flat_map(|i| i.chunks_up()).collect();
     if let Some(storage) = core.storage.get() {
@@ -96,6 +97,5 @@ async fn leave_behind(core: &Rc<Core>) {
             storage.abandon();
         }
     }
-    chunks.iter().for_each(|c| c.lose());
     dump::left_behind(core, &chunks);
 }

@@ -12,6 +12,11 @@ impl Counter {
         self.0.set(self.0.get().wrapping_add(n as u64));
     }
 
+    /// What was counted as `before` counts as `after`.
+    pub fn change(&self, before: usize, after: usize) {
+        self.0.set(self.0.get().wrapping_add(after as u64).wrapping_sub(before as u64));
+    }
+
     /// Its value.
     pub fn get(&self) -> u64 {
         self.0.get()

@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// Bytes that may wait to be written before inputs are held back.
 const QUEUE_BYTES: usize = 4 << 20;
@@ -39,8 +39,8 @@ pub(super) struct Storage {
     sync: bool,
     delete_damaged: bool,
     ops: RefCell<VecDeque<Op>>,
-    /// The worker has some of them.
-    busy: Cell<bool>,
+    /// Those that the worker has.
+    under_way: RefCell<Vec<Op>>,
     queued: Cell<usize>,
     spare: RefCell<Vec<Vec<u8>>>,
     wake: Notify,
@@ -104,11 +104,10 @@ impl Storage {
         Ok(Rc::new(Self {
             root: root.to_owned(),
             folders: RefCell::default(),
-
             sync: conf.sync == StorageSync::Full,
             delete_damaged: conf.delete_irrecoverable_chunks,
             ops: RefCell::default(),
-            busy: Cell::new(false),
+            under_way: RefCell::default(),
             queued: Cell::new(0),
             spare: RefCell::default(),
             wake: Notify::default(),
@@ -191,18 +190,17 @@ impl Storage {
                 continue;
             }
             let mut ops = self.next_ops();
-            self.busy.set(true);
             let jobs: Vec<(PathBuf, Job)> = ops.iter_mut().map(|op| (op.file.path(), self.job(op))).collect();
+            self.under_way.replace(ops);
             let (files, root, sync) = (self.files.clone(), self.root.clone(), self.sync);
             let results = self.workers.run(move || work(&files, &root, sync, jobs)).await;
             let mut results = results.unwrap_or_default().into_iter();
-            for op in ops {
+            for op in self.under_way.take() {
                 let missing = || (Err(io::Error::other("no worker thread could be started")), Vec::new());
                 let (result, buffer) = results.next().unwrap_or_else(missing);
                 self.finish(op, result);
                 self.give_back(buffer);
             }
-            self.busy.set(false);
             self.done.notify();
             if let Some(core) = core.upgrade() {
                 core.relieve();
@@ -211,23 +209,34 @@ impl Storage {
         }
     }
 
+    /// Whether everything asked for is done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.borrow().is_empty() && self.ops.borrow().is_empty()
+    }
+
     /// Until everything asked for is done.
     pub(super) async fn settle(&self) {
-        while self.busy.get() || !self.ops.borrow().is_empty() {
+        while !self.is_idle() {
             self.done.wait().await;
         }
     }
 
     /// [`Storage::settle`], and nothing that is kept for later chunks stays behind.
     pub(super) async fn close(&self) {
-        self.settle().await;
-        let files = self.files.clone();
-        self.workers.run(move || files.lock().unwrap_or_else(|e| e.into_inner()).clear()).await;
+        loop {
+            self.settle().await;
+            let files = self.files.clone();
+            self.workers.run(move || files.lock().unwrap_or_else(|e| e.into_inner()).clear()).await;
+            // A delivery may have ended meanwhile.
+            if self.is_idle() {
+                return;
+            }
+        }
     }
 
     /// The disk does not answer and the program ends: what is not written must not be taken for safe.
     pub(super) fn abandon(&self) {
-        for op in &*self.ops.borrow() {
+        for op in self.under_way.borrow().iter().chain(&*self.ops.borrow()) {
             if let What::Append { acks, .. } = &op.what {
                 acks.iter().for_each(Ack::lose);
             }
@@ -332,7 +341,7 @@ impl Storage {
     }
 
     fn say(&self, e: &io::Error, what: &str) {
-        if let Some(n) = self.complaints.borrow_mut().allow(what.as_bytes(), Instant::now()) {
+        if let Some(n) = self.complaints.borrow_mut().allow(what.as_bytes(), rt::now()) {
             let more = if n > 0 { format!(" ({n} more times)") } else { String::new() };
             log::error!("[storage] {what}: {e}{more}");
         }

@@ -2,8 +2,11 @@
 //!
 //! Everything here belongs to the thread that called [`run`]; tasks need not be `Send`.
 
+mod clock;
 mod fd_writer;
 mod io;
+#[cfg(test)]
+pub mod leap;
 mod notify;
 mod reactor;
 mod signal;
@@ -11,6 +14,7 @@ mod timer;
 mod unsent;
 mod worker;
 
+pub use clock::now;
 pub use fd_writer::FdWriter;
 pub use io::Source;
 pub use notify::Notify;

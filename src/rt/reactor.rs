@@ -1,5 +1,6 @@
 //! The reactor: waits for file descriptors and timers, and wakes their tasks.
 
+use super::clock;
 use polling::{Event, Events, PollMode, Poller};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -109,9 +110,7 @@ pub(super) fn turn(busy: impl Fn() -> bool) -> Result<()> {
     let wait = if busy() {
         Some(Duration::ZERO)
     } else {
-        REACTOR.with_borrow(|r| {
-            r.timers.first_key_value().map(|((at, _), _)| at.saturating_duration_since(Instant::now()))
-        })
+        REACTOR.with_borrow(|r| r.timers.first_key_value().map(|((at, _), _)| *at)).map(clock::until)
     };
     let mut events = REACTOR.with_borrow_mut(|r| r.events.take()).unwrap_or_default();
     events.clear();
@@ -134,7 +133,7 @@ pub(super) fn turn(busy: impl Fn() -> bool) -> Result<()> {
         if r.timers.is_empty() {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         while let Some(entry) = r.timers.first_entry()
             && entry.key().0 <= now
         {

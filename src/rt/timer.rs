@@ -1,5 +1,6 @@
 //! Sleeping and time limits on the monotonic clock.
 
+use super::clock::now;
 use super::reactor;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ pub struct Sleep {
 /// Waits for a while.
 pub fn sleep(time: Duration) -> Sleep {
     // A duration beyond the clock's range waits for a hundred years.
-    let now = Instant::now();
+    let now = now();
     sleep_until(now.checked_add(time).unwrap_or(now + Duration::from_secs(3_155_760_000)))
 }
 
@@ -29,7 +30,7 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.at {
+        if now() >= self.at {
             return Poll::Ready(());
         }
         self.timer = Some(reactor::set_timer(self.timer, self.at, cx.waker()));
