@@ -120,8 +120,10 @@ impl State {
             );
             return None;
         }
-        let at_head =
-            if self.started.get() { self.conf.read_newly_discovered_files_from_head } else { self.conf.read_from_head };
+        let at_head = match self.started.get() {
+            true => self.conf.read_newly_discovered_files_from_head,
+            false => self.conf.read_from_head || self.from_head,
+        };
         if self.is_old(stat) {
             let offset = if at_head { 0 } else { size_of(stat) };
             self.set_aside(path, id, Aside { offset, refused: false, ..self.refused() });
@@ -134,7 +136,7 @@ impl State {
     fn is_own_database(&self, path: &Path) -> bool {
         let text = path.as_os_str().as_bytes();
         let rest = self.conf.db.as_ref().and_then(|db| text.strip_prefix(db.as_bytes()));
-        rest.is_some_and(|rest| [&b""[..], b"-wal", b"-shm", b"-journal"].contains(&rest))
+        rest.is_some_and(super::rows::belongs)
     }
 
     /// A file is not read now.

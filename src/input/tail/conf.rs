@@ -69,7 +69,9 @@ crate::config! {
         /// A regular expression searched in the path; its named groups replace `<name>` in the tag. Files whose path
         /// does not match are not read.
         tag_regex: Option<String> => "Tag_Regex",
-        /// The SQLite file that remembers how far each file was delivered. An existing one of Fluent Bit is continued.
+        /// The SQLite file that remembers how far each file was delivered. An existing one of Fluent Bit is continued. One
+        /// that is damaged at the start is moved aside (`.corrupt-` and the time), and files are read from their heads;
+        /// one that is deleted while it is used is made anew.
         db: Option<String> => "DB",
         /// How carefully SQLite writes: `off`, `normal`, `full` or `extra`.
         db_sync: Sync => "DB.Sync" = "normal",

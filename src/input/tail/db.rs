@@ -1,12 +1,13 @@
 //! The DB key: Fluent Bit's own SQLite table, read at the start and written behind the deliveries, on a worker thread.
 
 use super::conf::{Journal, Sync, TailConf};
+use super::file::FileId;
+use super::mend::{Damage, check, clear_remains, id_at, is_damage, is_unsound, move_aside, was_database};
 use super::rows::Row;
 use crate::rt::Workers;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
-use std::fs::File;
-use std::io::Read;
+use rusqlite::{Connection, OpenFlags, params};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -15,24 +16,52 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS in_tail_files (
   rotated INTEGER DEFAULT 0, offset_marker INTEGER DEFAULT 0, offset_marker_size INTEGER DEFAULT 0);";
 /// Columns that older tables lack.
 const LATER: [&str; 3] = ["rotated", "offset_marker", "offset_marker_size"];
-/// What is added to the name of a damaged database.
-pub const ASIDE: &str = ".damaged";
 /// How long another program may hold the database.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// An open database; its calls run on a thread of their own.
 pub struct Db {
     workers: Workers,
-    connection: Arc<Mutex<Option<Connection>>>,
+    how: How,
+    held: Arc<Mutex<Held>>,
+    /// The file, as it was when it was opened.
+    id: Cell<Option<FileId>>,
 }
 
-/// What a database remembers.
+/// Which file, and how it is used.
+#[derive(Debug, Clone)]
+pub struct How {
+    /// Its path.
+    pub path: String,
+    sync: Sync,
+    journal: Journal,
+    locking: bool,
+}
+
+/// What the thread has.
+#[derive(Debug, Default)]
+struct Held {
+    connection: Option<Connection>,
+    id: Option<FileId>,
+    closed: bool,
+}
+
+/// What a database held when it was opened.
 #[derive(Debug)]
-pub struct Opened {
+pub struct Found {
     /// All rows.
     pub rows: Vec<Row>,
-    /// Why the former database was put aside.
-    pub damage: Option<String>,
+    /// It was damaged and is another one now.
+    pub damage: Option<Damage>,
+}
+
+/// Why nothing was written.
+#[derive(Debug)]
+pub enum Failure {
+    /// It is to be tried again.
+    Again(String),
+    /// The database was made anew: nothing that it held is there any more.
+    Anew(String),
 }
 
 /// One change to the table.
@@ -45,48 +74,57 @@ pub enum Change {
 }
 
 impl Db {
-    /// Opens or makes the database at `path` and reads all rows. A damaged one is put aside.
+    /// Opens or makes the database at `path` and reads all rows. One that is damaged is moved aside.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn open(path: &str, conf: &TailConf, name: &str) -> Result<(Self, Opened), String> {
-        let db = Self { workers: Workers::new(name, 1), connection: Arc::default() };
-        let (path, sync, journal, locking) = (path.to_owned(), conf.db_sync, conf.db_journal_mode, conf.db_locking);
-        let slot = db.connection.clone();
+    pub async fn open(path: &str, conf: &TailConf, name: &str) -> Result<(Self, Found), String> {
+        let (sync, journal, locking) = (conf.db_sync, conf.db_journal_mode, conf.db_locking);
+        let how = How { path: path.to_owned(), sync, journal, locking };
+        let db = Self { workers: Workers::new(name, 1), how, held: Arc::default(), id: Cell::new(None) };
+        let (held, how) = (db.held.clone(), db.how.clone());
         let opened = db.workers.run(move || {
-            let open = || {
-                let connection = connect(&path, sync, journal, locking)?;
-                let rows = read(&connection)?;
-                Ok::<_, rusqlite::Error>((connection, rows))
-            };
-            let (opened, damage) = match open() {
-                Err(e) if is_damage(&e) && was_database(&path) => {
-                    put_aside(&path).map_err(|why| format!("{e}; it cannot be put aside: {why}"))?;
-                    (open(), Some(e.to_string()))
+            let mut held = lock(&held);
+            let found = match open(&how) {
+                Ok((connection, rows)) => {
+                    held.connection = Some(connection);
+                    Found { rows, damage: None }
                 }
-                opened => (opened, None),
+                Err(e) if is_unsound(&e) && was_database(&how.path) => {
+                    let damage = move_aside(&how.path, e.to_string())?;
+                    held.connection = Some(connect(&how).map_err(|e| e.to_string())?);
+                    Found { rows: Vec::new(), damage: Some(damage) }
+                }
+                Err(e) => return Err(e.to_string()),
             };
-            let (connection, rows) = opened.map_err(|e| e.to_string())?;
-            *lock(&slot) = Some(connection);
-            Ok::<_, String>(Opened { rows, damage })
+            held.id = id_at(&how.path);
+            Ok((found, held.id))
         });
-        match opened.await {
-            Some(opened) => Ok((db, opened?)),
-            None => Err("no thread could be started".into()),
-        }
+        let (found, id) = opened.await.unwrap_or_else(|| Err("no thread could be started".into()))?;
+        db.id.set(id);
+        Ok((db, found))
+    }
+
+    /// Whether the file is still the one that was opened.
+    pub fn is_there(&self) -> bool {
+        self.id.get().is_some() && id_at(&self.how.path) == self.id.get()
     }
 
     /// Makes all changes or none; answers the row of each.
     ///
     /// # Errors
-    /// What SQLite says.
-    pub async fn write(&self, changes: Vec<Change>) -> Result<Vec<i64>, String> {
-        let slot = self.connection.clone();
-        let written = self.workers.run(move || match &mut *lock(&slot) {
-            Some(connection) => write(connection, &changes).map_err(|e| e.to_string()),
-            None => Err("the database is closed".into()),
+    /// What SQLite says. When the file was deleted or damaged there is a new one by then.
+    pub async fn write(&self, changes: Vec<Change>) -> Result<Vec<i64>, Failure> {
+        let (held, how) = (self.held.clone(), self.how.clone());
+        let written = self.workers.run(move || {
+            let held = &mut *lock(&held);
+            (held.write(&how, &changes), held.id)
         });
-        written.await.unwrap_or_else(|| Err("no thread could be started".into()))
+        let Some((written, id)) = written.await else {
+            return Err(Failure::Again("no thread could be started".into()));
+        };
+        self.id.set(id);
+        written
     }
 
     /// Closes the database, which folds its write-ahead log into it.
@@ -94,8 +132,12 @@ impl Db {
     /// # Errors
     /// What SQLite says.
     pub async fn close(&self) -> Result<(), String> {
-        let slot = self.connection.clone();
-        let closed = self.workers.run(move || lock(&slot).take().map(Connection::close));
+        let held = self.held.clone();
+        let closed = self.workers.run(move || {
+            let mut held = lock(&held);
+            held.closed = true;
+            held.connection.take().map(Connection::close)
+        });
         match closed.await {
             Some(Some(Err((_, e)))) => Err(e.to_string()),
             _ => Ok(()),
@@ -109,7 +151,58 @@ impl std::fmt::Debug for Db {
     }
 }
 
-fn connect(path: &str, sync: Sync, journal: Journal, locking: bool) -> rusqlite::Result<Connection> {
+impl Held {
+    fn write(&mut self, how: &How, changes: &[Change]) -> Result<Vec<i64>, Failure> {
+        if self.closed {
+            return Err(Failure::Again("the database is closed".into()));
+        }
+        if self.id.is_none() || id_at(&how.path) != self.id {
+            // What is written to a file without a name is gone with this program.
+            return Err(self.make_anew(how, "it was deleted or replaced while it was in use".into()));
+        }
+        match self.connection.as_mut().map(|connection| write(connection, changes)) {
+            Some(Ok(rows)) => Ok(rows),
+            Some(Err(e)) if is_damage(&e) => {
+                self.connection = None;
+                match move_aside(&how.path, e.to_string()) {
+                    Ok(damage) => Err(self.make_anew(how, damage.to_string())),
+                    Err(why) => Err(Failure::Again(why)),
+                }
+            }
+            Some(Err(e)) => Err(Failure::Again(e.to_string())),
+            None => Err(self.make_anew(how, "it could not be opened before".into())),
+        }
+    }
+
+    /// Opens the file anew, which makes it when it is not there.
+    fn make_anew(&mut self, how: &How, why: String) -> Failure {
+        // Inputs may share a database: what one of them has made is not to be cleared away by the next.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _gate = lock(&ONE_AT_A_TIME);
+        (self.connection, self.id) = (None, None);
+        if id_at(&how.path).is_none() {
+            clear_remains(&how.path);
+        }
+        match connect(how) {
+            Ok(connection) => {
+                (self.connection, self.id) = (Some(connection), id_at(&how.path));
+                Failure::Anew(why)
+            }
+            Err(e) => Failure::Again(format!("{why}, and {e}")),
+        }
+    }
+}
+
+/// Connects, looks whether all is sound, and reads the rows.
+fn open(how: &How) -> rusqlite::Result<(Connection, Vec<Row>)> {
+    let connection = connect(how)?;
+    check(&connection)?;
+    let rows = read(&connection)?;
+    Ok((connection, rows))
+}
+
+fn connect(how: &How) -> rusqlite::Result<Connection> {
+    let &How { ref path, sync, journal, locking } = how;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
@@ -143,49 +236,7 @@ fn connect(path: &str, sync: Sync, journal: Journal, locking: bool) -> rusqlite:
             connection.execute_batch(&format!("ALTER TABLE in_tail_files ADD COLUMN {column} INTEGER DEFAULT 0;"))?;
         }
     }
-    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if found != "ok" {
-        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        return Err(rusqlite::Error::SqliteFailure(code, Some(found)));
-    }
     Ok(connection)
-}
-
-/// Whether an error speaks of the file's content. Our own statements are right: one that fails meets a table that is not
-/// what it was.
-fn is_damage(e: &rusqlite::Error) -> bool {
-    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, SqlInputError};
-    match e {
-        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | SqlInputError { .. } => {
-            true
-        }
-        _ => matches!(
-            e.sqlite_error_code(),
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)
-        ),
-    }
-}
-
-/// Whether a file is, or was, a database: most of its first bytes say so, or they are gone, as after a power cut. Another
-/// file must not be put aside, whoever named it.
-fn was_database(path: &str) -> bool {
-    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
-    let same = head.iter().zip(MAGIC).filter(|(a, b)| a == b).count();
-    read.is_ok() && (head.iter().all(|b| *b == 0) || same + 4 >= head.len())
-}
-
-/// Moves a database and its write-ahead log out of the way; one that was put aside before is replaced.
-fn put_aside(path: &str) -> std::io::Result<()> {
-    std::fs::rename(path, format!("{path}{ASIDE}"))?;
-    for part in ["-wal", "-shm", "-journal"] {
-        match std::fs::rename(format!("{path}{part}"), format!("{path}{ASIDE}{part}")) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn read(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
@@ -255,21 +306,24 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::super::testing::TempDir;
     use super::*;
-    use crate::conf::Section;
-    use crate::error::Diags;
 
     fn row(id: i64, name: &str, offset: u64, inode: u64) -> Row {
         Row { id, name: name.into(), offset, inode, marker: 5, marker_size: 61 }
     }
 
-    fn open(dir: &TempDir) -> Connection {
-        connect(dir.path("t.db").to_str().unwrap(), Sync::Normal, Journal::Wal, false).unwrap()
+    fn made(dir: &TempDir) -> Connection {
+        connect(&how(dir)).unwrap()
+    }
+
+    fn how(dir: &TempDir) -> How {
+        let path = dir.path("t.db").to_str().unwrap().to_owned();
+        How { path, sync: Sync::Normal, journal: Journal::Wal, locking: false }
     }
 
     #[test]
     fn the_table_is_fluent_bits() {
         let dir = TempDir::new();
-        let c = open(&dir);
+        let c = made(&dir);
         let columns: Vec<String> = c
             .prepare("SELECT name || ' ' || type FROM pragma_table_info('in_tail_files')")
             .unwrap()
@@ -295,7 +349,7 @@ mod tests {
     #[test]
     fn rows_are_written_found_again_and_deleted() {
         let dir = TempDir::new();
-        let mut c = open(&dir);
+        let mut c = made(&dir);
         let ids =
             write(&mut c, &[Change::Put(row(0, "/a", 10, 7), false), Change::Put(row(0, "/b\u{fffd}", 20, 8), false)]);
         let ids = ids.unwrap();
@@ -321,43 +375,14 @@ mod tests {
         .unwrap();
         drop(c);
         let want = Row { id: 1, name: b"/x".into(), offset: 99, inode: 5, marker: 0, marker_size: 0 };
-        assert_eq!(read(&open(&dir)).unwrap(), [want]);
-    }
-
-    /// Opens it as tail does; whether it was put aside.
-    fn opens(dir: &TempDir) -> Result<bool, String> {
-        let path = dir.path("t.db").to_str().unwrap().to_owned();
-        let conf = TailConf::load(&Section::of("INPUT", &[("Path", "x")]), &mut Diags::new()).unwrap();
-        let opened = crate::rt::run(async move { Db::open(&path, &conf, "t").await }).unwrap();
-        opened.map(|(_, opened)| opened.damage.is_some())
+        assert_eq!(read(&made(&dir)).unwrap(), [want]);
     }
 
     #[test]
-    fn a_damaged_database_is_put_aside_and_nothing_else_is() {
+    fn what_is_no_database_is_refused() {
         let dir = TempDir::new();
-        let mut c = open(&dir);
-        let many: Vec<Change> = (1..200).map(|n| Change::Put(row(0, &"/name".repeat(9), n, n), false)).collect();
-        write(&mut c, &many).unwrap();
-        c.close().unwrap();
-        let whole = std::fs::read(dir.path("t.db")).unwrap();
-        assert_eq!(opens(&dir), Ok(false));
-        let cut = whole[..whole.len() / 2].to_vec();
-        let (mut zeros, mut flipped, mut table) = (whole.clone(), whole.clone(), whole.clone());
-        zeros.fill(0);
-        flipped[3] ^= 1;
-        let column = table.windows(6).position(|w| w == b"offset").unwrap();
-        table[column] = b'0';
-        for damaged in [cut, zeros, flipped, table] {
-            dir.write("t.db", &damaged);
-            assert_eq!(opens(&dir), Ok(true));
-            assert_eq!(std::fs::read(dir.path("t.db.damaged")).unwrap(), damaged);
-            assert_eq!(opens(&dir), Ok(false));
-        }
-        // A path that somebody got wrong.
-        let text = "this is a text file, and a long enough one to be looked at as a database header at all";
-        dir.write("t.db", text);
-        let said = opens(&dir).unwrap_err();
-        assert!(said.contains("not a database"), "{said}");
-        assert_eq!(std::fs::read(dir.path("t.db")).unwrap(), text.as_bytes());
+        dir.write("t.db", "this is a text file, and a long enough one to be looked at as a database header at all");
+        let said = connect(&how(&dir)).unwrap_err();
+        assert!(is_damage(&said) && said.to_string().contains("not a database"), "{said}");
     }
 }

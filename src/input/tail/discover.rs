@@ -53,7 +53,7 @@ impl State {
             self.scan.set(Scan::Running);
             self.scan_once().await;
             if self.scan.replace(Scan::Idle) == Scan::Running {
-                return;
+                return self.scanned.notify();
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Writing down what was delivered: dirty ledgers become changes of the database, soon after.
 
-use super::db::{Change, Db};
+use super::db::{Change, Db, Failure};
 use super::file::{FileId, open};
 use super::ledger::{Book, Ledger};
 use super::read::is_as_read;
@@ -26,7 +26,7 @@ impl State {
         loop {
             let written = self.write_down(db, &book, &mut changes).await;
             let last = Instant::now();
-            if written && !book.is_dirty() && self.over(book.changed.wait()).await {
+            if written && !book.is_dirty() && self.over(self.news(db, &book)).await {
                 break;
             }
             // Those that follow at once go together.
@@ -35,9 +35,22 @@ impl State {
                 break;
             }
         }
+        if !db.is_there() {
+            book.forget_rows();
+        }
         self.write_down(db, &book, &mut changes).await;
         if let Err(why) = db.close().await {
             self.say(Grave::Warn, format_args!("closing the database: {why}"));
+        }
+    }
+
+    /// Waits until something is to be written. After each scan it is looked whether the file is still there.
+    async fn news(&self, db: &Db, book: &Book) {
+        while !book.is_dirty() {
+            or(book.changed.wait(), self.scanned.wait()).await;
+            if !db.is_there() {
+                return book.forget_rows();
+            }
         }
     }
 
@@ -58,44 +71,62 @@ impl State {
 
     /// Writes what is dirty; `false` when that failed and is to be tried again.
     async fn write_down(&self, db: &Db, book: &Rc<Book>, changes: &mut Vec<Change>) -> bool {
-        let ledgers = book.take_dirty();
-        let mut all = changes.clone();
-        let before = all.len();
-        let mut written: Vec<Rc<Ledger>> = Vec::new();
-        for ledger in ledgers {
-            match (ledger.is_over(), ledger.row()) {
-                (true, Some(row)) => all.push(Change::Delete(row)),
-                (true, None) => continue,
-                (false, _) => match self.put(&ledger) {
-                    Some(change) => all.push(change),
-                    None => continue,
-                },
+        loop {
+            let (all, ledgers) = self.gather(book, changes);
+            if all.is_empty() {
+                return true;
             }
-            written.push(ledger);
-        }
-        if all.is_empty() {
-            return true;
-        }
-        match db.write(all).await {
-            Ok(rows) => {
-                changes.clear();
-                for (ledger, row) in written.into_iter().zip(rows.into_iter().skip(before)) {
-                    ledger.set_row(Some(row));
+            let before = changes.len();
+            let (path, failure) = match db.write(all).await {
+                Ok(rows) => {
+                    changes.clear();
+                    for (ledger, row) in ledgers.into_iter().zip(rows.into_iter().skip(before)) {
+                        ledger.set_row(Some(row));
+                    }
+                    return true;
                 }
-                true
-            }
-            Err(why) => {
-                self.say(
-                    Grave::Warn,
-                    format_args!(
-                        "cannot write the database '{}': {why}. Positions are kept in memory and written when that works again",
-                        self.conf.db.as_deref().unwrap_or_default()
-                    ),
-                );
-                written.iter().for_each(Ledger::mark);
-                false
+                Err(failure) => (self.conf.db.as_deref().unwrap_or_default(), failure),
+            };
+            match failure {
+                Failure::Anew(why) => {
+                    // The rows that were to be deleted are gone as well.
+                    changes.clear();
+                    book.forget_rows();
+                    self.say(
+                        Grave::Error,
+                        format_args!("the database '{path}' is made anew, with the positions of all files: {why}"),
+                    );
+                }
+                Failure::Again(why) => {
+                    self.say(
+                        Grave::Warn,
+                        format_args!(
+                            "cannot write the database '{path}': {why}. Positions are kept in memory and written when \
+                             that works again"
+                        ),
+                    );
+                    ledgers.iter().for_each(Ledger::mark);
+                    return false;
+                }
             }
         }
+    }
+
+    /// `changes` and those of the ledgers that are dirty; these come with them.
+    fn gather(&self, book: &Book, changes: &[Change]) -> (Vec<Change>, Vec<Rc<Ledger>>) {
+        let (mut all, mut ledgers) = (changes.to_vec(), Vec::new());
+        for ledger in book.take_dirty() {
+            let change = match (ledger.is_over(), ledger.row()) {
+                (true, Some(row)) => Some(Change::Delete(row)),
+                (true, None) => None,
+                (false, _) => self.put(&ledger),
+            };
+            if let Some(change) = change {
+                all.push(change);
+                ledgers.push(ledger);
+            }
+        }
+        (all, ledgers)
     }
 
     /// The row of a ledger; `None` when the file was written anew, which its next turn will notice: there is no marker of

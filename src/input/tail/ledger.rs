@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// The delivery record of one file. It outlives the file's descriptor until everything read from it is delivered.
 pub struct Ledger {
@@ -34,6 +34,7 @@ pub struct Ledger {
 pub struct Book {
     dirty: RefCell<Vec<Rc<Ledger>>>,
     outstanding: Cell<usize>,
+    all: RefCell<Vec<Weak<Ledger>>>,
     /// Notified when a ledger becomes dirty or the last outstanding commit is acknowledged.
     pub changed: Notify,
 }
@@ -46,6 +47,25 @@ impl Book {
             ledger.dirty.set(false);
         }
         taken
+    }
+
+    /// The database is another one: every file gets a new row in it.
+    pub fn forget_rows(&self) {
+        let all: Vec<Rc<Ledger>> = self.all.borrow().iter().filter_map(Weak::upgrade).collect();
+        for ledger in all {
+            ledger.row.set(None);
+            if !ledger.is_over() {
+                ledger.mark();
+            }
+        }
+    }
+
+    fn add(&self, ledger: &Rc<Ledger>) {
+        let mut all = self.all.borrow_mut();
+        if all.len() == all.capacity() {
+            all.retain(|l| l.strong_count() > 0);
+        }
+        all.push(Rc::downgrade(ledger));
     }
 
     /// Whether a ledger changed.
@@ -62,7 +82,7 @@ impl Book {
 impl Ledger {
     /// A ledger of a file that is delivered up to `safe`.
     pub fn new(book: &Rc<Book>, id: FileId, name: &Rc<Path>, row: Option<i64>, safe: u64) -> Rc<Self> {
-        Rc::new(Self {
+        let new = Rc::new(Self {
             id,
             book: book.clone(),
             name: RefCell::new(name.clone()),
@@ -74,7 +94,9 @@ impl Ledger {
             rotated: Cell::new(false),
             gone: Cell::new(false),
             dirty: Cell::new(false),
-        })
+        });
+        book.add(&new);
+        new
     }
 
     /// Enters a commit that ends at offset `end`; the answer goes to the engine with the records.

@@ -16,6 +16,8 @@ mod copy_tests;
 mod cut;
 #[cfg(feature = "sqlite")]
 mod db;
+#[cfg(all(test, feature = "sqlite"))]
+mod db_tests;
 mod decode;
 mod dirs;
 mod discover;
@@ -35,6 +37,8 @@ mod long;
 mod losses;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod marker;
+#[cfg(feature = "sqlite")]
+mod mend;
 mod names;
 mod open;
 mod patterns;
@@ -201,9 +205,9 @@ impl Input for Tail {
 }
 
 async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
-    let Tail { mut conf, patterns, tags, mut reader } = tail;
+    let Tail { conf, patterns, tags, mut reader } = tail;
     let remembered = written_last(&conf);
-    let (store, rows) = open_store(&mut conf, &cx).await?;
+    let (store, rows, from_head) = open_store(&conf, &cx).await?;
     let inotify = conf.inotify_watcher;
     let state = Rc::new(State {
         patterns,
@@ -220,6 +224,8 @@ async fn run(tail: Tail, cx: InputCx) -> Result<(), Error> {
         work: rt::Notify::default(),
         plan: rt::Notify::default(),
         brisk: rt::Notify::default(),
+        scanned: rt::Notify::default(),
+        from_head,
         started: Cell::new(false),
         awaited: Cell::new(0),
         watches_full: Cell::new(false),
@@ -309,22 +315,20 @@ type Store = db::Db;
 #[cfg(not(feature = "sqlite"))]
 type Store = ();
 
-/// Opens the database, if one is configured.
+/// Opens the database, if one is configured. With its rows comes whether it was damaged.
 #[cfg(feature = "sqlite")]
-async fn open_store(conf: &mut TailConf, cx: &InputCx) -> Result<(Option<Store>, Vec<Row>), Error> {
-    let Some(path) = &conf.db else { return Ok((None, Vec::new())) };
+async fn open_store(conf: &TailConf, cx: &InputCx) -> Result<(Option<Store>, Vec<Row>, bool), Error> {
+    let Some(path) = &conf.db else { return Ok((None, Vec::new(), false)) };
     match db::Db::open(path, conf, cx.name()).await {
-        Ok((db, opened)) => {
-            if let Some(why) = opened.damage {
+        Ok((db, found)) => {
+            if let Some(damage) = &found.damage {
                 log::error!(
-                    "[{}] the database '{path}' is damaged ({why}): it is kept as '{path}{}', and files are read from \
-                     their heads. Lines may come twice; none is left out",
-                    cx.label(),
-                    db::ASIDE
+                    "[{}] the database '{path}' begins anew: {damage}. All files are read from their heads: \
+                     lines come again, but none is lost",
+                    cx.label()
                 );
-                conf.read_from_head = true;
             }
-            Ok((Some(db), opened.rows))
+            Ok((Some(db), found.rows, found.damage.is_some()))
         }
         Err(why) => Err(Error::Plugin(
             cx.label().to_owned(),
@@ -337,8 +341,8 @@ async fn open_store(conf: &mut TailConf, cx: &InputCx) -> Result<(Option<Store>,
 }
 
 #[cfg(not(feature = "sqlite"))]
-async fn open_store(_: &mut TailConf, _: &InputCx) -> Result<(Option<Store>, Vec<Row>), Error> {
-    Ok((None, Vec::new()))
+async fn open_store(_: &TailConf, _: &InputCx) -> Result<(Option<Store>, Vec<Row>, bool), Error> {
+    Ok((None, Vec::new(), false))
 }
 
 /// Starts the task that writes down what was delivered.

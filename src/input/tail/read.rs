@@ -334,6 +334,7 @@ pub fn reads_alike(f: &mut File) -> bool {
 }
 
 /// Whether a file still holds what was read of it.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub fn is_as_read(f: &File) -> bool {
     compare(f).0 != Likeness::Other
 }

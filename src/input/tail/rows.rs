@@ -5,6 +5,16 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// What SQLite puts behind the name of a database for the files it keeps beside it.
+pub const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// What is put behind the name of a damaged one, before the time.
+pub const ASIDE: &str = ".corrupt-";
+
+/// Whether `rest`, which follows the path of a database, makes the name of something that belongs to it.
+pub fn belongs(rest: &[u8]) -> bool {
+    rest.is_empty() || BESIDE.iter().any(|end| rest == end.as_bytes()) || rest.starts_with(ASIDE.as_bytes())
+}
+
 /// One remembered file, as Fluent Bit's table has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {

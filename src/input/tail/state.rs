@@ -58,6 +58,10 @@ pub struct State {
     pub plan: Notify,
     /// Notified when a turn took much: then events are not gathered but acted on.
     pub brisk: Notify,
+    /// Notified when a scan is over.
+    pub scanned: Notify,
+    /// The database was damaged: files present at the start are read from their heads, whatever is configured.
+    pub from_head: bool,
     /// The first scan is over.
     pub started: Cell<bool>,
     /// Files present at the start that are not read to their end yet.

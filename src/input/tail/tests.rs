@@ -563,17 +563,6 @@ mod remembered {
         });
     }
 
-    #[test]
-    fn what_is_no_database_ends_the_input() {
-        run(async |dir: Rc<TempDir>| {
-            dir.write("t.db", "x".repeat(2000));
-            dir.write("a.log", "1\n");
-            let lab = Lab::start(&dir, &KEYS);
-            let said = lab.end().await.unwrap_err().to_string();
-            assert!(said.contains("t.db") && said.contains("not a database"), "{said}");
-        });
-    }
-
     impl Lab {
         /// Waits for `n` records, then shuts down.
         async fn stop_after(self, n: usize) {
