@@ -6,10 +6,10 @@ use super::mend::{Damage, check, clear_remains, id_at, is_damage, is_unsound, mo
 use super::rows::Row;
 use crate::rt::Workers;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS in_tail_files (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, offset INTEGER, inode INTEGER, created INTEGER,
@@ -18,6 +18,11 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS in_tail_files (
 const LATER: [&str; 3] = ["rotated", "offset_marker", "offset_marker_size"];
 /// How long another program may hold the database.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long is waited before that is asked again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Inputs may share a database: what one of them makes is neither to be cleared away nor locked by the next.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// An open database; its calls run on a thread of their own.
 pub struct Db {
@@ -84,6 +89,7 @@ impl Db {
         let db = Self { workers: Workers::new(name, 1), how, held: Arc::default(), id: Cell::new(None) };
         let (held, how) = (db.held.clone(), db.how.clone());
         let opened = db.workers.run(move || {
+            let _gate = lock(&ONE_AT_A_TIME);
             let mut held = lock(&held);
             let found = match open(&how) {
                 Ok((connection, rows)) => {
@@ -176,8 +182,6 @@ impl Held {
 
     /// Opens the file anew, which makes it when it is not there.
     fn make_anew(&mut self, how: &How, why: String) -> Failure {
-        // Inputs may share a database: what one of them has made is not to be cleared away by the next.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _gate = lock(&ONE_AT_A_TIME);
         (self.connection, self.id) = (None, None);
         if id_at(&how.path).is_none() {
@@ -225,7 +229,15 @@ fn connect(how: &How) -> rusqlite::Result<Connection> {
     }
     // The first statement that reads the file: it also says when that is no database.
     connection.execute_batch(CREATE)?;
-    connection.execute_batch(&format!("PRAGMA synchronous={sync}; PRAGMA journal_mode={journal};"))?;
+    connection.execute_batch(&format!("PRAGMA synchronous={sync};"))?;
+    let end = Instant::now() + BUSY;
+    // SQLite does not wait here for other programs.
+    while let Err(e) = connection.execute_batch(&format!("PRAGMA journal_mode={journal};")) {
+        if e.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > end {
+            return Err(e);
+        }
+        std::thread::sleep(AGAIN);
+    }
     for column in LATER {
         let there: i64 = connection.query_row(
             "SELECT count(*) FROM pragma_table_info('in_tail_files') WHERE name = ?1",

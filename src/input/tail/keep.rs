@@ -79,7 +79,6 @@ impl State {
             let before = changes.len();
             let (path, failure) = match db.write(all).await {
                 Ok(rows) => {
-                    changes.clear();
                     for (ledger, row) in ledgers.into_iter().zip(rows.into_iter().skip(before)) {
                         ledger.set_row(Some(row));
                     }

@@ -58,6 +58,11 @@ impl Copies {
         self.held.retain(|h| h.since.elapsed() <= wait);
     }
 
+    /// Whether a copy was read, or is being read, as it is.
+    pub fn has_read(&self, facts: &Facts) -> bool {
+        self.knows(facts.id) == Some(facts.written)
+    }
+
     fn knows(&self, id: FileId) -> Option<Stamp> {
         self.read.iter().find(|(known, _)| *known == id).map(|(_, written)| *written)
     }
@@ -156,10 +161,10 @@ impl State {
         if !facts.regular || facts.size == 0 || facts.id == search.facts.id {
             return None;
         }
-        let read = search.copies.knows(facts.id);
-        if read == Some(facts.written) {
+        if search.copies.has_read(facts) {
             return None;
         }
+        let read = search.copies.knows(facts.id);
         let slot = self.files.borrow().with_id(facts.id);
         let waits = slot.is_some_and(|slot| self.files.borrow().get(slot).is_some_and(|f| f.undecided));
         if slot.is_some_and(|slot| !self.is_rewritten_copy(slot, search.facts.id)) {

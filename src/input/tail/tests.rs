@@ -464,10 +464,11 @@ mod remembered {
         run(async |dir: Rc<TempDir>| {
             dir.write("a.log", "1\n");
             dir.write("b.log", "1\n");
-            for _ in 0..2 {
+            for n in [1, 0] {
                 let a = Lab::start(&dir, &KEYS);
                 let b = Lab::start(&dir, &[("path", "{}/b.log"), ("db", "{}/t.db"), HEAD]);
-                sleep(Duration::from_millis(150)).await;
+                a.expect_count(n).await;
+                b.expect_count(n).await;
                 a.stop().await;
                 b.stop().await;
                 assert_eq!(rows(&dir), [row("a.log", 2, 0), row("b.log", 2, 0)]);
