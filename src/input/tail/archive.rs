@@ -190,7 +190,7 @@ impl State {
             && let Some((charset, mark)) = self.head_of(&reading.text, last)
         {
             archive.begun = true;
-            archive.print = super::print::of(&reading.text, reader.lines.max).0;
+            archive.print = super::print::Print::of(&reading.text, reader.lines.max).line;
             archive.stand.charset = charset;
             archive.stand.offset = mark as u64;
             from = mark;

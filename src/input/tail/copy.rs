@@ -12,7 +12,7 @@ use super::file::FileId;
 use super::files::Slot;
 use super::last::REACH;
 use super::ledger::Ledger;
-use super::print;
+use super::print::Print;
 use super::read::reads_alike;
 use super::siblings::{Copies, Search, Sibling};
 use super::state::State;
@@ -54,7 +54,7 @@ impl State {
             live.copies = Some(copies);
         }
         if let Some(cut) = cut {
-            self.report_cut(&name, cut, own.as_ref(), unseen.len());
+            self.report_cut(&name, cut, own.as_ref().or(same.last()), unseen.len());
         }
         if let (Some(own), Some(cut)) = (own, cut) {
             self.read_on(slot, own, cut);
@@ -94,7 +94,12 @@ impl State {
         let mut files = self.files.borrow_mut();
         let Some(live) = files.get_mut(slot) else { return sorted };
         for sibling in found.into_iter().filter(|s| s.fresh) {
-            match present(live, sibling.fd.as_fd(), sibling.facts.size) {
+            let what = match sibling.facts.size {
+                // Just made: it will hold something.
+                0 => Present::Perhaps,
+                size => present(live, sibling.fd.as_fd(), size),
+            };
+            match what {
                 Present::Read => {}
                 Present::Perhaps => {
                     let Facts { born, written, .. } = sibling.facts;
@@ -118,20 +123,20 @@ impl State {
         rows.named(live, s.facts.id.ino).is_some_and(|row| super::resume::marker_holds(row, s.fd.as_fd()))
     }
 
-    /// Whether a copy that was made while the file still held what was read holds only the beginning of that.
+    /// Whether a copy holds only the beginning of what was read before the cut.
     fn is_part_of(&self, s: &Sibling, cut: &Cut) -> bool {
-        if s.facts.size >= cut.offset || s.facts.born >= cut.seen || cut.print.is_none() {
-            return false;
+        let Some(print) = cut.print.filter(|_| s.facts.size < cut.offset) else { return false };
+        let other = self.print_of(&s.fd);
+        match (print.head, other.head) {
+            (Some(own), Some(other)) => own == other,
+            // Short contents may have their first line in common: only one that is old enough is taken for the same.
+            _ => print.line == other.line && s.facts.born < cut.seen,
         }
-        cut.print == Some(self.print_of(&s.fd))
     }
 
     /// The fingerprint of an open file.
-    pub fn print_of(&self, fd: &OwnedFd) -> u64 {
-        let mut head = [0; print::MOST];
-        let n = rustix::io::pread(fd, &mut head, 0).unwrap_or(0);
-        let longest = usize::try_from(self.conf.buffer_max_size.0).unwrap_or(usize::MAX);
-        print::of(head.get(..n).unwrap_or_default(), longest).0
+    pub fn print_of(&self, fd: &OwnedFd) -> Print {
+        Print::of_file(fd, usize::try_from(self.conf.buffer_max_size.0).unwrap_or(usize::MAX))
     }
 
     /// Reads on in the copy of a file where the file itself stood.

@@ -4,6 +4,7 @@ use super::facts::Stamp;
 use super::file::{File, Place, size_of};
 use super::last::{Last, Likeness, REACH};
 use super::marker;
+use super::print::Print;
 use super::read::{Before, at_most};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -22,7 +23,7 @@ pub struct Cut {
     /// What stood before.
     pub known: Known,
     /// The fingerprint of what the file held.
-    pub print: Option<u64>,
+    pub print: Option<Print>,
     /// How large the file was when it was looked at last.
     pub size: u64,
     /// When that was.

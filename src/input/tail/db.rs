@@ -6,10 +6,10 @@ use super::mend::{Damage, check, clear_remains, id_at, is_damage, is_unsound, mo
 use super::rows::Row;
 use crate::rt::Workers;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, params};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS in_tail_files (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, offset INTEGER, inode INTEGER, created INTEGER,
@@ -18,8 +18,6 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS in_tail_files (
 const LATER: [&str; 3] = ["rotated", "offset_marker", "offset_marker_size"];
 /// How long another program may hold the database.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long is waited before that is asked again.
-const AGAIN: Duration = Duration::from_millis(20);
 
 /// Inputs may share a database: what one of them makes is neither to be cleared away nor locked by the next.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -229,15 +227,7 @@ fn connect(how: &How) -> rusqlite::Result<Connection> {
     }
     // The first statement that reads the file: it also says when that is no database.
     connection.execute_batch(CREATE)?;
-    connection.execute_batch(&format!("PRAGMA synchronous={sync};"))?;
-    let end = Instant::now() + BUSY;
-    // SQLite does not wait here for other programs.
-    while let Err(e) = connection.execute_batch(&format!("PRAGMA journal_mode={journal};")) {
-        if e.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > end {
-            return Err(e);
-        }
-        std::thread::sleep(AGAIN);
-    }
+    connection.execute_batch(&format!("PRAGMA synchronous={sync}; PRAGMA journal_mode={journal};"))?;
     for column in LATER {
         let there: i64 = connection.query_row(
             "SELECT count(*) FROM pragma_table_info('in_tail_files') WHERE name = ?1",

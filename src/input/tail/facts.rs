@@ -10,6 +10,9 @@ use std::time::{Instant, SystemTime};
 /// Nanoseconds since 1970.
 pub type Stamp = i64;
 
+/// How long a file may be empty that a program makes in order to write to it, in nanoseconds.
+const AT_ONCE: Stamp = 10_000_000_000;
+
 /// Of one file at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
@@ -47,6 +50,11 @@ impl Facts {
     /// When it was made, if that is known.
     pub fn birth(&self) -> Option<Stamp> {
         self.dated.then_some(self.born)
+    }
+
+    /// Whether it was made or written so short a time ago that more may follow at once.
+    pub fn is_new(&self) -> bool {
+        now().saturating_sub(self.written) < AT_ONCE
     }
 
     fn of(s: &Statx) -> Self {

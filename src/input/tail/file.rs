@@ -3,7 +3,7 @@
 use super::facts::{Facts, Stamp};
 use super::last::{Last, REACH};
 use super::ledger::Ledger;
-use super::print;
+use super::print::Print;
 use super::siblings::Copies;
 use crate::event::{Source, Tag};
 use rustix::fs::{Mode, OFlags, Stat};
@@ -66,7 +66,7 @@ pub struct File {
     /// What stands before `offset`: when it does not any more, the file was written anew.
     pub last: Last,
     /// The fingerprint, once it is settled.
-    pub print: Option<u64>,
+    pub print: Option<Print>,
     /// When it, or the file that it is a copy of, was made, in nanoseconds since 1970; 0 where that is not known.
     pub birth: u64,
     /// The file that this one is a copy of: its lines are known as lines of that one.
@@ -116,22 +116,15 @@ impl File {
         Source { dev: id.dev, ino: id.ino, print, base: self.offset }
     }
 
-    /// The fingerprint, of which `text` at the offset may be the beginning. Asked of the system once per file at most.
+    /// The fingerprint, when `text` follows `before` at the offset. The system is asked for it once per file at most.
     /// `longest` is how long a line may be, in bytes.
-    pub fn print_at(&mut self, text: &[u8], longest: usize) -> u64 {
-        if let Some(print) = self.print.filter(|_| self.offset > 0) {
-            return print;
+    pub fn print_at(&self, before: &[u8], text: &[u8], longest: usize) -> Print {
+        let is_all = self.offset == before.len() as u64;
+        match (self.print, &self.fd) {
+            (Some(known), _) if self.offset > 0 && (known.head.is_some() || !is_all) => known,
+            (None, Some(fd)) if !is_all => Print::of_file(fd, longest),
+            _ => Print::of_both(before, text, longest),
         }
-        let mut head = [0; print::MOST];
-        let (print, settled) = match &self.fd {
-            Some(fd) if self.offset > 0 => {
-                let n = rustix::io::pread(fd, &mut head, 0).unwrap_or(0);
-                print::of(head.get(..n).unwrap_or_default(), longest)
-            }
-            _ => print::of(text, longest),
-        };
-        self.print = settled.then_some(print);
-        print
     }
 
     /// Whether `before` and `text`, which were read around the offset, still stand there. A writer goes from the head to

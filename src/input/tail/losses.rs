@@ -17,7 +17,7 @@ pub struct Losses {
 }
 
 impl State {
-    /// A file was cut; `own` is its copy, and there are `others` of contents that were never seen.
+    /// A file was cut; `own` is the copy that was made before, and there are `others` of contents that were never seen.
     pub fn report_cut(&self, name: &Path, cut: &Cut, own: Option<&Sibling>, others: usize) {
         let (label, name, offset) = (self.cx.label(), name.display(), cut.offset);
         if others > 0 {
@@ -44,10 +44,13 @@ impl State {
         let (at, size) = (copy.path.display(), copy.facts.size);
         let lost = cut.size.saturating_sub(size.max(cut.offset));
         let losses = self.count(|l| (l.bytes, l.copied) = (l.bytes + lost, l.copied + 1));
+        let rest = match size.checked_sub(offset) {
+            Some(rest) if rest > 0 => format!("reading {rest} bytes there from offset {offset} on"),
+            _ => "all that stands there was read before".into(),
+        };
         log::info!(
-            "[{label}] '{name}' was copied to '{at}' and cut: reading {} bytes there from offset {offset} on. What was \
-             written between copying and cutting, if anything was, cannot be known ({} times so far)",
-            size.saturating_sub(offset),
+            "[{label}] '{name}' was copied to '{at}' and cut: {rest}. What was written between copying and cutting, if \
+             anything was, cannot be known ({} times so far)",
             losses.copied
         );
         if lost > 0 {

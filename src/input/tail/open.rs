@@ -58,7 +58,7 @@ impl State {
         let fd =
             if there { self.open_as(&name, id) } else { sibling(&name, id.ino).and_then(|at| self.open_as(&at, id)) };
         // Written anew, or another file with its inode.
-        let is_other = fd.as_ref().zip(print).is_some_and(|(fd, print)| self.print_of(fd) != print);
+        let is_other = fd.as_ref().zip(print).is_some_and(|(fd, print)| self.print_of(fd).line != print.line);
         if fd.is_none() && away.is_some() {
             self.cx.lost(
                 0,

@@ -150,7 +150,11 @@ impl Reader {
                 // Programs that close a list at the end of their file write over that end: no new file.
                 Advance::Changed if reads_alike(file) => {}
                 Advance::Torn if before > 0 && reads_alike(file) => {}
-                Advance::Changed | Advance::Torn => turn.cut = Some(cut(file)),
+                Advance::Changed | Advance::Torn => {
+                    // Of two cuts the first one tells what was read.
+                    let again = cut(file);
+                    turn.cut.get_or_insert(again);
+                }
             }
         }
         if available == 0 {
@@ -213,10 +217,12 @@ impl Reader {
             n = fill(fd, batch, want - read.got, f.offset + read.got as u64)?;
         };
         let text = batch.arena().as_slice().get(read.base..).unwrap_or_default();
-        read.print = f.print_at(text, self.lines.max);
+        let print = f.print_at(read.before.all(), text, self.lines.max);
         if f.offset == 0 && f.copies.is_some() && !reads_alike(f) || !f.still_holds(read.before.all(), text) {
             return Ok(Advance::Torn);
         }
+        f.print = print.settled.then_some(print);
+        read.print = print.line;
         read.last = f.last_call && read.got as u64 >= available;
         Ok(Advance::Took(match end {
             Some(end) => self.whole_lines(f, batch, &read, end, now),

@@ -158,7 +158,7 @@ impl State {
 
     /// Whether a file beside one that was cut comes into question, and if so, whether it is new.
     fn may_be_copy(&self, facts: &Facts, numbered: bool, search: &Search<'_>) -> Option<bool> {
-        if !facts.regular || facts.size == 0 || facts.id == search.facts.id {
+        if !facts.regular || facts.id == search.facts.id || facts.size == 0 && !facts.is_new() {
             return None;
         }
         if search.copies.has_read(facts) {

@@ -81,12 +81,13 @@ impl Reader {
                 break;
             }
         }
-        let print = f.print_at(text, self.lines.max);
+        let print = f.print_at(buffer.get(..behind).unwrap_or_default(), text, self.lines.max);
         if f.offset == 0 && f.copies.is_some() && !reads_alike(f)
             || !f.still_holds(buffer.get(..behind).unwrap_or_default(), text)
         {
             return Ok(Advance::Torn);
         }
+        f.print = print.settled.then_some(print);
         let all = text.len() as u64 >= available;
         let last = f.last_call && all;
         let mut stand = Stand { charset, offset: f.offset, place: f.place };
@@ -104,7 +105,7 @@ impl Reader {
         }
         let path = f.path.clone();
         let bytes = text.get(marked..).unwrap_or_default();
-        let source = Source { base: stand.offset, ..f.source(print) };
+        let source = Source { base: stand.offset, ..f.source(print.line) };
         let made = self.lines.take_encoded(
             batch,
             &Text { bytes, all, last, path: path.as_os_str().as_bytes(), now, source },
