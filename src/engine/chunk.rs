@@ -225,20 +225,30 @@ impl Chunk {
     /// Takes in the records of a chunk that follows in the same stream and is for the same output alone.
     pub(super) fn absorb(&self, next: &Self) {
         let (Some(body), Some(more)) = (&mut *self.body.borrow_mut(), next.body.take()) else { return };
+        let before = body.len();
         more.records().for_each(|r| body.push_record(&r));
         body.settle();
         self.records.set(body.len());
-        self.acks.borrow_mut().append(&mut next.acks.borrow_mut());
+        let mut acks = next.acks.take();
+        if let Some(file) = next.file.take() {
+            // Its own file goes when the records are safe in the other one; a crash before that sends them twice.
+            acks.push(Ack::new(move || file.end(false)));
+        }
+        match &*self.file.borrow() {
+            Some(file) => file.append(body, before..body.len(), acks),
+            None => self.acks.borrow_mut().extend(acks),
+        }
         next.open.set(0);
         next.resize(0);
         let memory = body.memory();
         self.resize(memory);
     }
 
-    /// Whether [`Chunk::absorb`] may be used: small, in memory only, and nobody else's.
+    /// Whether [`Chunk::absorb`] may be used: small, in memory, and nobody else's.
     pub(super) fn may_grow_by(this: &Rc<Self>, next: &Rc<Self>, most: usize) -> bool {
         let used = |c: &Self| c.with(Batch::used);
-        let alone = |c: &Rc<Self>| c.open.get() == 1 && !c.is_running() && c.file.borrow().is_none();
+        let sound = |c: &Self| c.file.borrow().as_ref().is_none_or(|f| !f.is_broken());
+        let alone = |c: &Rc<Self>| c.open.get() == 1 && !c.is_running() && sound(c);
         alone(this)
             && alone(next)
             && Rc::ptr_eq(&this.input, &next.input)

@@ -314,3 +314,34 @@ fn what_can_be_read_again_is_written_only_when_it_waits() {
     let counts = counts(&sink.text());
     assert!((1000..2000).all(|n| counts.get(&n) == Some(&1)), "{}", counts.len());
 }
+
+#[test]
+fn small_chunks_of_a_dead_destination_grow_together_on_the_disk() {
+    let lab = Lab::new("storage-grow");
+    let (_held, outlet) = refused_port();
+    let inlet = free_port();
+    let healthy = TcpSink::new();
+    let more = format!(
+        "[OUTPUT]\n    Name tcp\n    Match *\n    Host 127.0.0.1\n    Port {}\n    Format json_lines\n    json_date_key false\n",
+        healthy.port()
+    );
+    let text = conf("", DISK, inlet, outlet).replace("Flush 0.02", "Flush 0.002") + &more;
+    let mut run = lab.start(&text);
+    for n in 0..100 {
+        send(&mut run, inlet, n..n + 1);
+        lab.wait("the line at the healthy sink", || healthy.text().lines().count() > n);
+    }
+    let files = || chunks(&lab).iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "flb")).count();
+    run.wait_for("the files to become few", |_| files() < 5);
+    run.kill();
+    let sink = TcpSink::at(outlet);
+    let run = lab.start(&text);
+    arrives(&lab, &sink, 100);
+    run.term().code(0);
+    let counts = counts(&sink.text());
+    assert!(
+        (0..100).all(|n| counts.contains_key(&n)) && counts.values().filter(|c| **c > 1).count() <= 2,
+        "{counts:?}"
+    );
+    all_once(&healthy.text(), 100);
+}
