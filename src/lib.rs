@@ -3,16 +3,17 @@
 //! Layers; a module names only those to its left (`tests/it/tidy.rs` checks it):
 //!
 //! ```text
-//! util, time → fmt → event, conf → rt → net → parse → plugin → input, filter, output → store → engine → cli
+//! util, time → fmt → event, conf → rt → net → parse → decode → plugin → input, filter, output → store → engine → cli
 //! ```
 //!
 //! `rt` alone knows the executor, `net` alone knows sockets and TLS, `fmt` alone knows byte formats.
-//! `parse`, `fmt`, `time` and `util` are pure: no I/O, no clock.
+//! `decode`, `parse`, `fmt`, `time` and `util` are pure: no I/O, no clock.
 
 #![deny(unsafe_code)]
 
 pub mod cli;
 pub mod conf;
+pub mod decode;
 pub mod engine;
 pub mod error;
 pub mod event;

@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["rt"],
     &["net"],
     &["parse"],
+    &["decode"],
     &["plugin"],
     &["input", "filter", "output"],
     &["store"],

@@ -1,0 +1,1 @@
+//! From a captured frame to the payload of its innermost IP, without allocation and without copying.

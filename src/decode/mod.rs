@@ -1,0 +1,3 @@
+//! Packets: from captured frames to transactions. Pure: bytes and times come in as arguments.
+
+pub mod layers;
