@@ -1,5 +1,6 @@
 //! Byte formats: how records, numbers and times become bytes, and back.
 
+pub mod capture;
 pub mod date_format;
 pub mod es_bulk;
 pub mod es_id;
