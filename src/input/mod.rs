@@ -6,6 +6,7 @@ pub mod exec;
 pub mod framer;
 pub mod head;
 pub mod interval;
+pub mod pcap;
 pub mod random;
 pub mod stdin;
 pub mod tail;
@@ -49,5 +50,13 @@ pub struct InputPlugin {
 }
 
 /// Every input, by name.
-pub static PLUGINS: &[&InputPlugin] =
-    &[&dummy::PLUGIN, &exec::PLUGIN, &head::PLUGIN, &random::PLUGIN, &stdin::PLUGIN, &tail::PLUGIN, &tcp::PLUGIN];
+pub static PLUGINS: &[&InputPlugin] = &[
+    &dummy::PLUGIN,
+    &exec::PLUGIN,
+    &head::PLUGIN,
+    &pcap::PLUGIN,
+    &random::PLUGIN,
+    &stdin::PLUGIN,
+    &tail::PLUGIN,
+    &tcp::PLUGIN,
+];
