@@ -1,7 +1,22 @@
 //! Packets: from captured frames to transactions. Pure: bytes and times come in as arguments.
 
+mod common;
+mod cx;
+pub mod doc;
+pub mod flow;
 pub mod layers;
-
+mod proto;
+pub mod side;
+#[cfg(test)]
+#[allow(dead_code)]
+pub mod talk;
 #[cfg(test)]
 #[allow(dead_code)]
 pub mod test_frames;
+
+pub use cx::{Cx, Head, Out, Sink};
+pub use doc::Doc;
+pub use proto::{Conversation, Decoder, Dir, MakeProtocol, Next, Probe, Protocol, Step, Transport};
+
+/// Every protocol, in the order in which content is looked at.
+pub static PROTOCOLS: &[&Protocol] = &[];
