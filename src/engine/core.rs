@@ -94,6 +94,9 @@ pub(super) struct Shutdown {
     pub(super) over: Cell<bool>,
     pub(super) drained: Cell<bool>,
     pub(super) drain: Notify,
+    /// How many inputs still have something to commit.
+    pub(super) held: Cell<usize>,
+    pub(super) released: Notify,
     pub(super) exit: Cell<Option<u8>>,
     pub(super) exit_asked: Notify,
 }

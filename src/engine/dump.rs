@@ -2,6 +2,7 @@
 
 use super::chunk::Chunk;
 use super::core::Core;
+use super::intake::InputState;
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -17,7 +18,7 @@ fn text(core: &Core) -> String {
     for i in core.all_inputs() {
         let _ = writeln!(
             o,
-            "{}\n│\n├─ status\n│  └─ overlimit     : {}\n│     ├─ mem size   : {}b\n│     └─ mem limit  : {}b\n│\n├─ records\n│  ├─ read          : {}\n│  ├─ bytes         : {}\n│  ├─ lost          : {}\n│  └─ no output     : {}\n│\n└─ batches\n   └─ open          : {}\n",
+            "{}\n│\n├─ status\n│  └─ overlimit     : {}\n│     ├─ mem size   : {}b\n│     └─ mem limit  : {}b\n│\n├─ records\n│  ├─ read          : {}\n│  ├─ bytes         : {}\n│  ├─ lost          : {}\n│  └─ no output     : {}\n│\n└─ batches\n   └─ open          : {}\n{}",
             i.name,
             if i.is_paused() { "yes" } else { "no" },
             i.gate.used(),
@@ -26,7 +27,8 @@ fn text(core: &Core) -> String {
             i.stats.bytes.get(),
             i.stats.lost.get(),
             i.stats.unrouted.get(),
-            i.open_batches()
+            i.open_batches(),
+            own(i)
         );
     }
     o.push_str("===== Filter =====\n");
@@ -64,6 +66,12 @@ fn text(core: &Core) -> String {
         storage_layer(core, &mut o);
     }
     o
+}
+
+/// A line with the counters an input names itself.
+fn own(input: &InputState) -> String {
+    let text = input.stats.own.to_string();
+    text.strip_prefix(", ").map(|text| format!("\n{text}\n")).unwrap_or_default()
 }
 
 fn storage_layer(core: &Core, o: &mut String) {
@@ -122,8 +130,9 @@ pub(super) fn summary(core: &Core) {
         let s = &i.stats;
         let (records, bytes, lost, unrouted) = (s.records.get(), s.bytes.get(), s.lost.get(), s.unrouted.get());
         log::info!(
-            "[engine] input {}: {records} records, {bytes} bytes, {lost} lost, {unrouted} without an output",
-            i.name
+            "[engine] input {}: {records} records, {bytes} bytes, {lost} lost, {unrouted} without an output{}",
+            i.name,
+            s.own
         );
     }
     for f in core.filters() {

@@ -479,4 +479,14 @@ impl Intake for Rc<InputState> {
             }
         }
     }
+
+    fn count(&self, what: &'static str, n: u64) {
+        self.stats.own.add(what, n);
+    }
+
+    fn delay_end(&self, more: bool) {
+        let held = self.shutdown.held.get();
+        self.shutdown.held.set(if more { held + 1 } else { held.saturating_sub(1) });
+        self.shutdown.released.notify();
+    }
 }

@@ -79,11 +79,14 @@ impl Engine {
         for out in core.outputs() {
             out.output.start()?;
         }
+        let mut inputs = self.inputs;
+        for ready in &mut inputs {
+            ready.input.start()?;
+        }
         backlog::adopt(&core).await;
         let failed = Rc::new(Cell::new(0));
-        let total = self.inputs.len();
-        let tasks: Vec<Task<()>> =
-            self.inputs.into_iter().map(|r| start_input(&core, r, failed.clone(), total)).collect();
+        let total = inputs.len();
+        let tasks: Vec<Task<()>> = inputs.into_iter().map(|r| start_input(&core, r, failed.clone(), total)).collect();
         let flusher = rt::spawn(flush_forever(core.clone()));
         let code = rt::or(wait_for_signal(&core, &signals), wait_for_exit(&core)).await;
         shutdown::run(&core, tasks).await;

@@ -62,6 +62,11 @@ pub(super) async fn run(core: &Rc<Core>, inputs: Vec<Task<()>>) {
 async fn drain(core: &Rc<Core>) -> bool {
     rt::sleep(SETTLE).await;
     loop {
+        while core.state.held.get() > 0 {
+            // Meanwhile what they commit goes on.
+            core.flush_all(true);
+            rt::or(core.state.released.wait(), rt::sleep(Duration::from_millis(200))).await;
+        }
         core.flush_all(true);
         if core.chunks.get() > 0 {
             if is_futile(core) {

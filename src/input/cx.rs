@@ -30,6 +30,10 @@ pub trait Intake {
     fn exit(&self, code: u8);
     /// Counts records or bytes that this input had to give up, by reason; the reason is logged at a bounded rate.
     fn lost(&self, records: u64, why: &str);
+    /// Adds to a counter of the input's own, shown in its account. 0 makes it known.
+    fn count(&self, what: &'static str, n: u64);
+    /// One more (`true`) or one less (`false`) that the shutdown waits for.
+    fn delay_end(&self, more: bool);
 }
 
 /// An input's handle on the engine; cheap to clone for its tasks.
@@ -132,6 +136,34 @@ impl InputCx {
     /// Counts records that had to be given up, and says so (at most once per 10 s and reason).
     pub fn lost(&self, records: u64, why: &str) {
         self.intake.lost(records, why);
+    }
+
+    /// Adds to a counter of the input's own (`"packets"`), shown in the dump and in the account at the end in the order
+    /// of their first mention. 0 makes it known.
+    pub fn count(&self, what: &'static str, n: u64) {
+        self.intake.count(what, n);
+    }
+
+    /// While this lives the shutdown waits, within its grace period, for what the input still has to commit. Without it
+    /// an input has until its next `await` after [`Self::stopping`].
+    pub fn hold(&self) -> Hold {
+        self.intake.delay_end(true);
+        Hold(self.intake.clone())
+    }
+}
+
+/// Keeps the shutdown from ending before an input has committed what it still has: [`InputCx::hold`].
+pub struct Hold(Rc<dyn Intake>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.delay_end(false);
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold")
     }
 }
 

@@ -12,7 +12,7 @@ pub mod stdin;
 pub mod tail;
 pub mod tcp;
 
-pub use cx::{Ack, InputCx, Intake};
+pub use cx::{Ack, Hold, InputCx, Intake};
 
 use crate::conf::PluginInfo;
 use crate::error::Error;
@@ -23,6 +23,15 @@ use crate::rt::LocalFuture;
 pub trait Input {
     /// Reads until [`InputCx::stopping`] or the end of the source. An error ends this input only; the engine says so.
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>>;
+
+    /// Called once before any input runs. An error keeps the program from starting: for what can only be asked of the
+    /// running system, and would make the whole configuration pointless.
+    ///
+    /// # Errors
+    /// Worded for the operator, with the place in the configuration.
+    fn start(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// What becomes of records that are not read, or not acknowledged. It decides what `storage.type filesystem` writes.
     fn patience(&self) -> Patience {

@@ -147,6 +147,10 @@ impl Intake for Notes {
         self.lost.set(self.lost.get() + records);
         self.complaints.borrow_mut().push(why.to_owned());
     }
+
+    fn count(&self, _what: &'static str, _n: u64) {}
+
+    fn delay_end(&self, _more: bool) {}
 }
 
 /// A running tail input on a directory.
