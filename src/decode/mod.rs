@@ -4,6 +4,7 @@ mod common;
 mod cx;
 pub mod doc;
 pub mod flow;
+pub mod icmp;
 pub mod layers;
 mod proto;
 pub mod side;
@@ -19,4 +20,4 @@ pub use doc::Doc;
 pub use proto::{Conversation, Decoder, Dir, MakeProtocol, Next, Probe, Protocol, Step, Transport};
 
 /// Every protocol, in the order in which content is looked at.
-pub static PROTOCOLS: &[&Protocol] = &[];
+pub static PROTOCOLS: &[&Protocol] = &[&icmp::PROTOCOL];
