@@ -1,6 +1,7 @@
 //! The only integration binary: the real program run as a child process, and the rules of the project.
 
 mod alloc;
+mod captures;
 mod cli;
 mod config;
 #[cfg(feature = "es")]
