@@ -11,6 +11,7 @@ pub mod side;
 #[cfg(test)]
 #[allow(dead_code)]
 pub mod talk;
+pub mod tcp;
 #[cfg(test)]
 #[allow(dead_code)]
 pub mod test_frames;
