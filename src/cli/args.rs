@@ -21,6 +21,8 @@ pub enum Action {
     Help,
     /// Print the properties of a plugin.
     PluginHelp(Kind, String),
+    /// Print the network interfaces.
+    ListInterfaces,
     /// Print all plugins as JSON.
     HelpJson,
     /// Print all plugins as Markdown.
@@ -127,6 +129,7 @@ impl Builder {
             "verbose" => self.verbosity = self.verbosity.saturating_add(1),
             "quiet" => self.args.quiet = true,
             "dry-run" => self.args.action = Action::DryRun,
+            "list-interfaces" => self.args.action = Action::ListInterfaces,
             "help-json" => self.args.action = Action::HelpJson,
             "docs" => self.args.action = Action::Docs,
             "version" => self.args.action = Action::Version,
@@ -309,6 +312,7 @@ mod tests {
             (&["-i", "tail", "-o", "es", "--help"], Action::PluginHelp(Kind::Output, "es".into())),
             (&["-J"], Action::HelpJson),
             (&["--docs"], Action::Docs),
+            (&["--list-interfaces"], Action::ListInterfaces),
             (&["-V"], Action::Version),
             (&["-c", "x", "-D"], Action::DryRun),
             (&["-c", "x", "--dry-run"], Action::DryRun),

@@ -44,6 +44,7 @@ pub const FLAGS: &[Flag] = &[
     flag('q', "quiet", "", "no banner, and errors only"),
     flag('w', "workdir", "DIR", "work in this directory"),
     flag('h', "help", "", "this text; after -i, -F or -o: the properties of that plugin"),
+    flag(' ', "list-interfaces", "", "the network interfaces that can be captured from"),
     flag('J', "help-json", "", "all plugins and their properties as JSON"),
     flag(' ', "docs", "", "all plugins and their properties as Markdown"),
     flag('V', "version", "", "the version"),

@@ -22,12 +22,14 @@ crate::config! {
         rounds: u32 => "Loop" = "1",
         /// Only packets that this filter takes are looked at; as for tcpdump (pcap-filter(7)).
         bpf_filter: Option<String> => "BPF_Filter",
-        /// The most that is captured of a packet, in bytes.
-        snaplen: u32 => "Snaplen" = "65535",
+        /// The most that is captured of a packet, in bytes. The default takes packets whole that were put together by
+        /// the network card.
+        snaplen: u32 => "Snaplen" = "262144",
         /// Capture what is not addressed to this machine, too.
         promisc: bool => "Promisc" = "off",
-        /// The capture buffer of each interface, in the kernel.
-        buffer_size: Size => "Buffer_Size" = "30M",
+        /// The ring that the kernel fills for each interface, in bytes of locked memory. A larger one bridges longer
+        /// peaks.
+        buffer_size: Size => "Buffer_Size" = "8M",
         /// Make records of flows: packets and bytes of each pair of addresses and ports.
         flows: bool => "Flows" = "on",
         /// A flow without a packet for so long is over.

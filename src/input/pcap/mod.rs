@@ -1,8 +1,15 @@
 //! `pcap`: captured packets, live or from files, as one record per transaction and flow.
 
 mod conf;
+mod drops;
 mod files;
+pub mod generated;
+pub mod interfaces;
+pub mod libpcap;
+mod live;
+mod plan;
 pub mod tags;
+mod work;
 
 pub use conf::{PcapConf, Period};
 
@@ -28,6 +35,7 @@ pub static PLUGIN: InputPlugin = InputPlugin {
 /// Where the packets come from.
 enum Origin {
     Files(files::Plan),
+    Live(plan::Plan),
 }
 
 struct Pcap {
@@ -39,7 +47,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
     let conf = PcapConf::load(cx.section, cx.diags)?;
     let origin = match (conf.interface.is_empty(), conf.file.is_empty()) {
         (true, false) => Origin::Files(files::Plan::new(&conf, cx)?),
-        (false, true) => return cx.refuse("Interface", "live capture is not built in", "Give a File."),
+        (false, true) => Origin::Live(plan::Plan::new(&conf, None, cx)?),
         (true, true) => {
             let help = "Add for example: File capture.pcap";
             return cx.refuse("Name", "neither Interface nor File says where packets come from", help);
@@ -53,10 +61,22 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
 }
 
 impl Input for Pcap {
+    fn start(&mut self) -> Result<(), Error> {
+        match &mut self.origin {
+            Origin::Files(_) => Ok(()),
+            Origin::Live(plan) => plan.start(),
+        }
+    }
+
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
         let Self { conf, origin } = *self;
         match origin {
             Origin::Files(plan) => Box::pin(files::run(conf, plan, cx)),
+            Origin::Live(plan) => Box::pin(async move {
+                let (terms, interfaces) = plan.into_parts();
+                live::run(interfaces, terms, work::Work::new(&cx), cx).await;
+                Ok(())
+            }),
         }
     }
 }
