@@ -1,4 +1,4 @@
-//! A build without libpcap: nothing can be captured or filtered, and the types have no values.
+//! A build without libpcap: nothing can be captured or filtered.
 
 use super::{Counts, Refusal, Terms, Turn};
 use crate::fmt::capture::{LinkType, Packet};
@@ -8,7 +8,7 @@ const WHY: &str = "this build has no live capture and no packet filters: build i
 
 /// A capture; there are none in this build.
 #[derive(Debug)]
-pub enum Handle {}
+pub struct Handle(());
 
 #[allow(missing_docs)]
 impl Handle {
@@ -17,19 +17,19 @@ impl Handle {
     }
 
     pub fn link(&self) -> LinkType {
-        match *self {}
+        LinkType::NULL
     }
 
     pub async fn read(&mut self, _each: impl FnMut(&Packet<'_>)) -> Result<Turn, String> {
-        match *self {}
+        Err(WHY.into())
     }
 
     pub fn read_now(&mut self, _each: impl FnMut(&Packet<'_>)) -> Result<usize, String> {
-        match *self {}
+        Err(WHY.into())
     }
 
     pub fn counts(&mut self) -> Result<Counts, String> {
-        match *self {}
+        Err(WHY.into())
     }
 }
 
