@@ -12,6 +12,10 @@ pub mod side;
 #[allow(dead_code)]
 pub mod talk;
 pub mod tcp;
+// For who adds a protocol: compiled and tested, but in no table.
+#[cfg(test)]
+#[path = "_template/mod.rs"]
+mod template;
 #[cfg(test)]
 #[allow(dead_code)]
 pub mod test_frames;
