@@ -81,8 +81,8 @@ fn truth(path: &Path) -> BTreeMap<String, String> {
     rows.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// Every capture with its truth; `None` where the data is not beside the project.
-fn captures() -> Option<Vec<(String, PathBuf, BTreeMap<String, String>)>> {
+/// Every capture with its `meta` rows of truth; `None` where the data is not beside the project.
+pub(crate) fn captures() -> Option<Vec<(String, PathBuf, BTreeMap<String, String>)>> {
     let (files, truths) = (samples("data/pcap")?, samples("data/truth/pcap")?);
     let mut found = Vec::new();
     for dir in fs::read_dir(files).unwrap().flatten() {

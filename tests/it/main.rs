@@ -14,6 +14,7 @@ mod fuzz;
 mod golden;
 #[cfg_attr(not(feature = "es"), allow(dead_code, unused_imports))]
 mod lab;
+mod layers;
 mod net;
 #[cfg(feature = "es")]
 mod real;

@@ -5,6 +5,9 @@ use super::ppp;
 use super::skip::{Layer, Skip, after, split};
 use crate::fmt::capture::{LinkType, Packet};
 
+/// ARCNET as Linux hands it out.
+const ARCNET_LINUX: LinkType = LinkType(129);
+
 /// ARPHRD_ numbers of Linux that tell the meaning of a cooked header's protocol field.
 const ARPHRD_NETLINK: u16 = 824;
 const ARPHRD_GRE: u16 = 778;
@@ -42,6 +45,7 @@ fn other<'a>(packet: &Packet<'a>, trail: &mut Trail) -> Result<Net<'a>, Skip> {
         }
         // Frame control and two addresses.
         LinkType::FDDI => (LLC, after(data, 13, Layer::Link)?),
+        ARCNET_LINUX => arcnet(data)?,
         LinkType::NFLOG => nflog(data)?,
         LinkType::PKTAP => return pktap(packet, trail),
         LinkType::IEEE802_11
@@ -90,6 +94,17 @@ fn cooked(device: [u8; 2], protocol: [u8; 2], rest: &[u8]) -> Result<(u16, &[u8]
             ..LEAST_TYPE => Err(Skip::NotIp(protocol)),
             _ => Ok((protocol, rest)),
         },
+    }
+}
+
+/// ARCNET (RFC 1201) behind both addresses and an offset: the protocol, a flag that is set in parts of a larger packet, a
+/// sequence number.
+fn arcnet(data: &[u8]) -> Result<(u16, &[u8]), Skip> {
+    let (&[_, _, _, _, protocol, part, _, _], rest) = split::<8>(data, Layer::Link)?;
+    match (protocol, part) {
+        (0xd4, 0) => Ok((IPV4, rest)),
+        (0xc4, 0) => Ok((IPV6, rest)),
+        _ => Err(Skip::NotIp(u16::from(protocol))),
     }
 }
 

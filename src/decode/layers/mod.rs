@@ -48,9 +48,9 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// 4 MiB, as Linux for each of both IP versions, and its 30 seconds.
+    /// 4 MiB, as Linux for each IP version, and the minute of RFC 8200 §4.5 and RFC 1122 §3.3.2.
     fn default() -> Self {
-        Self { tunnels: true, fragment_bytes: 4 << 20, fragment_timeout: Duration::from_secs(30) }
+        Self { tunnels: true, fragment_bytes: 4 << 20, fragment_timeout: Duration::from_secs(60) }
     }
 }
 

@@ -216,6 +216,7 @@ fn links() {
         (LinkType::NFLOG, "02000000 0800 0100 08000201 0500 0a00 66000000 2500 0900"),
         (LinkType::NFLOG, "02000000 0008 0001 08000201 0025 0009"),
         (LinkType::PKTAP, "0c000000 01000000 65000000"),
+        (LinkType(129), "be50a8e7 d4 00 0001"),
     ] {
         assert_eq!(say(link, &behind(head, &hello())), HELLO, "{link} {head}");
     }
@@ -384,6 +385,11 @@ fn tunnels() -> Vec<(&'static str, Vec<u8>)> {
         ("GENEVE of IP", in_udp(6081, "0000 0800 00000500", &hello())),
         ("GTP-U", in_udp(2152, "30ff 0021 00000001", &hello())),
         ("GTP-U with more", in_udp(2152, "34ff 0029 00000001 00000085 01000000", &hello())),
+        ("L2TP", in_udp(1701, "0002 0001 0002 ff03 0021", &hello())),
+        ("L2TP with all", in_udp(1701, "4a02 0035 0001 0002 0003 0004 0002 0000 0021", &hello())),
+        ("LISP", in_udp(4341, "80000001 00000001", &hello())),
+        ("LISP's control", in_udp(4342, "80000000", &hello())),
+        ("GRE, version 1", v4(47, &behind("3001 0800 00010285 00000001", &hello()))),
         ("GRE in UDP", in_udp(4754, "0000 0800", &hello())),
         ("MPLS in UDP", in_udp(6635, "00011140", &hello())),
     ]

@@ -40,31 +40,32 @@ fn gre<'a>(data: &'a [u8], trail: &mut Trail) -> Result<Net<'a>, Skip> {
     const ACKNOWLEDGED: u16 = 0x0080;
     let (&[a, b, kind @ ..], _) = split::<4>(data, Layer::Link)?;
     let (flags, kind) = (u16::from_be_bytes([a, b]), u16::from_be_bytes(kind));
-    let len = |counted: &[u16]| 4 + 4 * counted.iter().filter(|flag| flags & **flag != 0).count();
-    match flags & 7 {
-        // Source routes (RFC 1701) are not in use.
-        0 if flags & ROUTING != 0 => Err(Skip::Malformed(Layer::Link)),
-        0 => {
-            let rest = after(data, len(&[CHECKSUM, KEY, SEQUENCE]), Layer::Link)?;
-            let (kind, rest) = match kind {
-                // ERSPAN type I has no sequence number and no header; type II has one of 8 bytes.
-                0x88be if flags & SEQUENCE == 0 => (BRIDGED, rest),
-                0x88be => (BRIDGED, after(rest, 8, Layer::Link)?),
-                // Type III has one of 12 bytes, and 8 more when its last bit says so.
-                0x22eb => {
-                    let more = rest.get(11).is_some_and(|b| b & 1 != 0);
-                    (BRIDGED, after(rest, if more { 20 } else { 12 }, Layer::Link)?)
-                }
-                // WCCP: version 2 has a header of four bytes.
-                0x883e if rest.first().is_some_and(|b| b >> 4 == 4) => (IPV4, rest),
-                0x883e => (IPV4, after(rest, 4, Layer::Link)?),
-                _ => (kind, rest),
-            };
-            by_type(kind, rest, trail)
-        }
-        1 if kind == PPP => by_type(PPP, after(data, len(&[KEY, SEQUENCE, ACKNOWLEDGED]), Layer::Link)?, trail),
-        _ => Err(Skip::Malformed(Layer::Link)),
+    let counted: &[u16] = match flags & 7 {
+        0 => &[CHECKSUM, KEY, SEQUENCE],
+        1 => &[KEY, SEQUENCE, ACKNOWLEDGED],
+        _ => return Err(Skip::Malformed(Layer::Link)),
+    };
+    // Source routes (RFC 1701) are not in use.
+    if flags & ROUTING != 0 {
+        return Err(Skip::Malformed(Layer::Link));
     }
+    let fields = counted.iter().filter(|flag| flags & **flag != 0).count();
+    let rest = after(data, 4 + 4 * fields, Layer::Link)?;
+    let (kind, rest) = match kind {
+        // ERSPAN type I has no sequence number and no header; type II has one of 8 bytes.
+        0x88be if flags & SEQUENCE == 0 => (BRIDGED, rest),
+        0x88be => (BRIDGED, after(rest, 8, Layer::Link)?),
+        // Type III has one of 12 bytes, and 8 more when its last bit says so.
+        0x22eb => {
+            let more = rest.get(11).is_some_and(|b| b & 1 != 0);
+            (BRIDGED, after(rest, if more { 20 } else { 12 }, Layer::Link)?)
+        }
+        // WCCP: version 2 has a header of four bytes.
+        0x883e if rest.first().is_some_and(|b| b >> 4 == 4) => (IPV4, rest),
+        0x883e => (IPV4, after(rest, 4, Layer::Link)?),
+        _ => (kind, rest),
+    };
+    by_type(kind, rest, trail)
 }
 
 #[inline]
@@ -77,8 +78,11 @@ fn in_udp<'a>(udp: &UdpDatagram<'a>, trail: &mut Trail) -> Option<Net<'a>> {
 #[inline]
 fn by_port<'a>(port: u16, data: &'a [u8], trail: &mut Trail) -> Option<Net<'a>> {
     match port {
+        1701 => l2tp(data, trail).ok(),
         2152 => gtp(data).ok(),
         3544 => teredo(data),
+        4341 => version(data.get(8..)?),
+        4342 => lisp_control(data),
         4754 => gre(data, trail).ok(),
         4789 | 8472 => vxlan(data, trail),
         4790 => vxlan_gpe(data, trail),
@@ -99,10 +103,11 @@ fn vxlan<'a>(data: &'a [u8], trail: &mut Trail) -> Option<Net<'a>> {
     if head[0] & 0x08 == 0 { None } else { by_type(BRIDGED, rest, trail).ok() }
 }
 
-/// VXLAN with a field for what follows (draft-ietf-nvo3-vxlan-gpe): version 0, flags I and P.
+/// VXLAN with a field for what follows (draft-ietf-nvo3-vxlan-gpe): version 0 and the same flag; the flag for the field is
+/// forgotten by some.
 fn vxlan_gpe<'a>(data: &'a [u8], trail: &mut Trail) -> Option<Net<'a>> {
     let (head, rest) = data.split_first_chunk::<8>()?;
-    if head[0] & 0x3c != 0x0c { None } else { by_type(next_protocol(head[3]).ok()?, rest, trail).ok() }
+    if head[0] & 0x38 != 0x08 { None } else { by_type(next_protocol(head[3]).ok()?, rest, trail).ok() }
 }
 
 /// RFC 8926 §3.4: version 0, options in words, an Ethertype.
@@ -139,11 +144,43 @@ fn gtp(data: &[u8]) -> Result<Net<'_>, Skip> {
             rest = after(rest, len, Layer::Link)?;
         }
     }
-    match rest.first().map(|b| b >> 4) {
-        Some(4) => Ok(Net::V4(rest)),
-        Some(6) => Ok(Net::V6(rest)),
-        _ => Err(Skip::NotIp(0)),
+    version(rest).ok_or(Skip::NotIp(0))
+}
+
+/// IP told by its version.
+fn version(data: &[u8]) -> Option<Net<'_>> {
+    match data.first()? >> 4 {
+        4 => Some(Net::V4(data)),
+        6 => Some(Net::V6(data)),
+        _ => None,
     }
+}
+
+/// Data of L2TP version 2 (RFC 2661 §3.1): PPP behind fields that flags announce.
+fn l2tp<'a>(data: &'a [u8], trail: &mut Trail) -> Result<Net<'a>, Skip> {
+    const CONTROL: u8 = 0x80;
+    const LENGTH: u8 = 0x40;
+    const SEQUENCE: u8 = 0x08;
+    const OFFSET: u8 = 0x02;
+    let (&[flags, version], _) = split::<2>(data, Layer::Link)?;
+    if version & 0x0f != 2 || flags & CONTROL != 0 {
+        return Err(Skip::NotIp(0));
+    }
+    let has = |flag: u8, len: usize| if flags & flag == 0 { 0 } else { len };
+    let mut rest = after(data, 6 + has(LENGTH, 2) + has(SEQUENCE, 4), Layer::Link)?;
+    if flags & OFFSET != 0 {
+        let (size, _) = split::<2>(rest, Layer::Link)?;
+        rest = after(rest, 2 + usize::from(u16::from_be_bytes(*size)), Layer::Link)?;
+    }
+    by_type(PPP, rest, trail)
+}
+
+/// An encapsulated control message of LISP (RFC 9301 §5.8): type 8, then the packet whose header says where it goes. Data
+/// (RFC 9300 §5.1) stands behind eight bytes.
+fn lisp_control(data: &[u8]) -> Option<Net<'_>> {
+    const SECURED: u8 = 0x08;
+    let (head, rest) = data.split_first_chunk::<4>()?;
+    if head[0] >> 4 != 8 || head[0] & SECURED != 0 { None } else { version(rest) }
 }
 
 /// Teredo (RFC 4380 §5.1.1): IPv6 behind headers for authentication and origin.
