@@ -20,6 +20,14 @@ pub struct Out<'a> {
     pub(super) documents: &'a mut u64,
 }
 
+impl Out<'_> {
+    /// The same for a shorter time.
+    pub(super) fn lend(&mut self) -> Out<'_> {
+        let Self { common, networks, sink, documents } = self;
+        Out { common, networks, sink: &mut **sink, documents }
+    }
+}
+
 /// A conversation's view of the world while it is called.
 pub struct Cx<'a> {
     pub(super) time: Time,
@@ -27,7 +35,7 @@ pub struct Cx<'a> {
     pub(super) skipped: bool,
     pub(super) flow: &'a FlowInfo,
     pub(super) wake: &'a mut Option<Time>,
-    pub(super) out: &'a mut Out<'a>,
+    pub(super) out: Out<'a>,
 }
 
 /// What all documents have. Make it with [`Head::new`] and set what applies.
@@ -116,7 +124,7 @@ impl Cx<'_> {
     /// Writes a document: what `head` says, then `fields`. The record's time is the start, or the end where there is none.
     pub fn emit(&mut self, head: &Head<'_>, fields: impl FnOnce(&mut Doc<'_>)) {
         let mut fields = Some(fields);
-        let Out { common, networks, sink, documents } = &mut *self.out;
+        let Out { common, networks, sink, documents } = &mut self.out;
         **documents += 1;
         let (flow, now) = (self.flow, self.time);
         sink.write(head.dataset, &mut |batch| {

@@ -1,5 +1,6 @@
 //! Packets: from captured frames to transactions. Pure: bytes and times come in as arguments.
 
+pub mod analyzer;
 mod common;
 mod cx;
 pub mod doc;
@@ -20,6 +21,7 @@ mod template;
 #[allow(dead_code)]
 pub mod test_frames;
 
+pub use analyzer::Analyzer;
 pub use cx::{Cx, Head, Out, Sink};
 pub use doc::Doc;
 pub use proto::{Conversation, Decoder, Dir, MakeProtocol, Next, Probe, Protocol, Step, Transport};

@@ -92,6 +92,14 @@ impl Side {
         conv.gap(cx, dir, lost.saturating_add(held));
     }
 
+    /// Holds bytes that nobody was shown yet.
+    pub fn keep(&mut self, bytes: &[u8], since: Time) {
+        match &mut self.held {
+            Some(held) => held.bytes.extend_from_slice(bytes),
+            None => self.hold(bytes, since),
+        }
+    }
+
     /// Takes what is held, for another protocol.
     pub fn take(&mut self) -> Vec<u8> {
         *self = Self { held: self.held.take(), ..Self::default() };

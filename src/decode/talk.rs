@@ -109,20 +109,14 @@ impl Talk {
 
     fn with<T>(&mut self, f: impl FnOnce(&mut [Side; 2], &mut dyn Conversation, &mut Cx<'_>) -> T) -> Option<T> {
         let conv = self.conv.as_deref_mut()?;
-        let mut out = Out {
+        let out = Out {
             common: &self.common,
             networks: &self.networks,
             sink: &mut self.docs,
             documents: &mut self.documents,
         };
-        let mut cx = Cx {
-            time: self.now,
-            since: self.now,
-            skipped: false,
-            flow: &self.flow,
-            wake: &mut self.wake,
-            out: &mut out,
-        };
+        let mut cx =
+            Cx { time: self.now, since: self.now, skipped: false, flow: &self.flow, wake: &mut self.wake, out };
         Some(f(&mut self.sides, conv, &mut cx))
     }
 }

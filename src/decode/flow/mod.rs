@@ -3,6 +3,13 @@
 pub mod community;
 pub mod key;
 pub mod network;
+pub mod report;
+pub mod state;
+pub mod table;
+mod wheel;
 
 pub use key::{FlowInfo, FlowKey};
 pub use network::Networks;
+pub use state::{App, Count, Ended, Flow, Tcp, Waiting};
+pub use table::Table;
+pub use wheel::Wheel;

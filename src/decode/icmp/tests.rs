@@ -55,13 +55,13 @@ impl Rig {
 
     fn call(&mut self, seconds: f64, call: impl FnOnce(&mut dyn Conversation, &mut Cx<'_>)) {
         let time = Time((seconds * SECOND as f64) as i64);
-        let mut out = Out {
+        let out = Out {
             common: &self.common,
             networks: &self.networks,
             sink: &mut self.docs,
             documents: &mut self.documents,
         };
-        let mut cx = Cx { time, since: time, skipped: false, flow: &self.flow, wake: &mut self.wake, out: &mut out };
+        let mut cx = Cx { time, since: time, skipped: false, flow: &self.flow, wake: &mut self.wake, out };
         call(&mut *self.talk, &mut cx);
     }
 

@@ -95,7 +95,12 @@ impl Half {
                 return None;
             }
             self.next = self.next.wrapping_add(segment.wire_len);
-            return Some(Got::Data { bytes: Cow::Borrowed(segment.data), at: cx.now });
+            return Some(Got::Data {
+                bytes: Cow::Borrowed(segment.data),
+                at: cx.now,
+                seq: segment.seq,
+                ack: segment.ack,
+            });
         }
         self.consider(cx, segment)
     }
@@ -135,6 +140,13 @@ impl Half {
         Some(later(self.since, if soon { limits.reorder } else { limits.patience }))
     }
 
+    /// Whether bytes before `ack`, of which [`Half::acked`] was told, were not captured, or not yet: what the other side
+    /// says from there on may be an answer to them.
+    #[inline]
+    pub fn misses(&self, ack: u32) -> bool {
+        self.marks & mark::ACKED != 0 && ahead(ack, self.next) > 0
+    }
+
     /// FIN or RST was delivered.
     pub fn is_finished(&self) -> bool {
         matches!(self.state, State::Finished | State::Reset)
@@ -157,7 +169,7 @@ impl Half {
     fn consider<'a>(&mut self, cx: &mut HalfCx<'_>, segment: &Segment<'a>) -> Option<Got<'a>> {
         let wire = segment.wire_len.min(MAX_AHEAD);
         let data = segment.data.get(..wire as usize).unwrap_or(segment.data);
-        let mut part = Part { seq: segment.seq, data, wire };
+        let mut part = Part { seq: segment.seq, data, wire, ack: segment.ack };
         cx.stats.snap_cut += u64::from(data.len() < wire as usize);
         cx.stats.zero_window += u64::from(segment.window == 0 && segment.flags & (flag::SYN | flag::RST) == 0);
         if self.marks & mark::WAIT != 0 {
@@ -319,7 +331,7 @@ impl Half {
         if own.data.is_empty() {
             return self.take(cx);
         }
-        Some(Got::Data { bytes: Cow::Borrowed(own.data), at: cx.now })
+        Some(Got::Data { bytes: Cow::Borrowed(own.data), at: cx.now, seq: own.seq, ack: own.ack })
     }
 
     /// Remembers where the stream ends, and cuts off what lies behind.

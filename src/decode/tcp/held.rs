@@ -4,7 +4,7 @@ use crate::time::Time;
 use std::collections::VecDeque;
 
 /// `a` lies before `b` (RFC 1982: the sign of the difference).
-pub(super) fn before(a: u32, b: u32) -> bool {
+pub fn before(a: u32, b: u32) -> bool {
     ahead(a, b) < 0
 }
 
@@ -19,6 +19,8 @@ pub(super) struct Part<'a> {
     pub seq: u32,
     pub data: &'a [u8],
     pub wire: u32,
+    /// What its sender had of the other side.
+    pub ack: u32,
 }
 
 impl<'a> Part<'a> {
@@ -26,8 +28,8 @@ impl<'a> Part<'a> {
     pub fn split(&mut self, n: u32) -> Self {
         let n = n.min(self.wire);
         let (data, rest) = self.data.split_at(self.data.len().min(n as usize));
-        let first = Part { seq: self.seq, data, wire: n };
-        *self = Part { seq: self.seq.wrapping_add(n), data: rest, wire: self.wire - n };
+        let first = Part { data, wire: n, ..*self };
+        *self = Part { seq: self.seq.wrapping_add(n), data: rest, wire: self.wire - n, ..*self };
         first
     }
 }
@@ -37,6 +39,7 @@ pub(super) struct Piece {
     pub seq: u32,
     pub wire: u32,
     pub at: Time,
+    pub ack: u32,
     pub data: Box<[u8]>,
 }
 
@@ -119,7 +122,7 @@ impl Held {
                 self.pieces.reserve_exact((self.pieces.len() / 2).max(4));
             }
             self.bytes += new.data.len();
-            self.pieces.insert(i, Piece { seq: new.seq, wire: new.wire, at, data: new.data.into() });
+            self.pieces.insert(i, Piece { seq: new.seq, wire: new.wire, at, ack: new.ack, data: new.data.into() });
             done.new = true;
             i += 1;
         }

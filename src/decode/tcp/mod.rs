@@ -22,7 +22,7 @@
 //! let mut got = half.offer(&mut cx, &segment);
 //! while let Some(what) = got {
 //!     match what {
-//!         Got::Data { bytes, at } => { /* … */ }
+//!         Got::Data { bytes, .. } => { /* … */ }
 //!         Got::Gap(lost) => { /* … */ }
 //!         Got::Fin | Got::Reset | Got::Resync | Got::Restart => { /* … */ }
 //!     }
@@ -52,6 +52,7 @@ mod model;
 mod tests;
 
 pub use half::Half;
+pub use held::before as is_before;
 
 use crate::time::Time;
 use std::borrow::Cow;
@@ -173,6 +174,10 @@ pub enum Got<'a> {
         bytes: Cow<'a, [u8]>,
         /// When they were captured.
         at: Time,
+        /// Number of the first of them.
+        seq: u32,
+        /// What the sender had of the other side by then.
+        ack: u32,
     },
     /// So many bytes will never come; from 1 to [`MAX_AHEAD`].
     Gap(u64),

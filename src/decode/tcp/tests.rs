@@ -107,7 +107,7 @@ fn in_order_hands_out_the_segment_itself() {
     let segment = Segment { seq: START, ack: 0, flags: flag::ACK, window: 1, data, wire_len: 3 };
     lab.millis = 7;
     let got = lab.cx(|half, cx| half.offer(cx, &segment));
-    let Some(Got::Data { bytes: Cow::Borrowed(bytes), at: Time(7_000_000) }) = got else { panic!("{got:?}") };
+    let Some(Got::Data { bytes: Cow::Borrowed(bytes), at: Time(7_000_000), .. }) = got else { panic!("{got:?}") };
     assert_eq!(bytes.as_ptr(), data.as_ptr());
 }
 

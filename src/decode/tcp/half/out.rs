@@ -136,7 +136,12 @@ impl Half {
             if data.is_empty() {
                 return None;
             }
-            return Some(Got::Data { bytes: Cow::Owned(data), at: piece.at });
+            return Some(Got::Data {
+                bytes: Cow::Owned(data),
+                at: piece.at,
+                seq: piece.seq.wrapping_add(known),
+                ack: piece.ack,
+            });
         }
         None
     }

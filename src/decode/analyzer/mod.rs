@@ -1,0 +1,359 @@
+//! The whole way: packet → layers → flow → reassembly → conversation → documents.
+//!
+//! One analyzer serves one capture. Its clock is that of the packets, so that the same packets give the same documents;
+//! [`Analyzer::tick`] moves it on while a live line is silent.
+
+mod protocols;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+pub use protocols::{Found, Protocols};
+
+use super::common::Common;
+use super::cx::{Out, Sink};
+use super::flow::report::{self, Why};
+use super::flow::{Flow, FlowInfo, FlowKey, Networks, Table};
+use super::layers::{self, Body, Layers, Unwrapper};
+use super::tcp::{Limits, TcpStats, flag};
+use super::{Dir, Transport};
+use crate::fmt::capture::Packet;
+use crate::time::Time;
+use std::time::Duration;
+use talk::{After, Env};
+
+/// How long a closed connection is remembered for its last packets.
+const LINGER: Duration = Duration::from_secs(3);
+/// How long a silent connection that did not end keeps what was learnt of it, memory allowing.
+const CONNECTION_IDLE: Duration = Duration::from_secs(3600);
+
+/// What an analyzer is to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// Records of flows, and how often while they go on (`None`: at the end only).
+    pub flows: Option<Option<Duration>>,
+    /// Silence that ends a flow.
+    pub flow_timeout: Duration,
+    /// Tunnels and fragments.
+    pub layers: layers::Settings,
+    /// Bytes for everything that is remembered of flows.
+    pub max_memory: usize,
+    /// Bounds of reassembly.
+    pub tcp: Limits,
+    /// Which networks are one's own.
+    pub networks: Networks,
+    /// For the table of flows: nothing that senders of packets know.
+    pub seed: u64,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Flows begun.
+    pub flows: u64,
+    /// Flows given up for want of memory.
+    pub evicted: u64,
+    /// Documents written.
+    pub documents: u64,
+    /// Messages that were larger than what is held of one.
+    pub oversized: u64,
+    /// Their bytes.
+    pub oversized_bytes: u64,
+    /// Of all TCP streams that somebody listened to.
+    pub tcp: TcpStats,
+}
+
+/// Turns packets into documents.
+#[derive(Debug)]
+pub struct Analyzer {
+    settings: Settings,
+    protocols: Protocols,
+    unwrapper: Unwrapper,
+    table: Table,
+    common: Common,
+    stats: Stats,
+    clock: Time,
+    /// Heap bytes of all flows.
+    heap: usize,
+    due: Vec<u32>,
+}
+
+impl Analyzer {
+    /// An analyzer that has seen nothing.
+    pub fn new(settings: Settings, protocols: Protocols) -> Self {
+        Self {
+            unwrapper: Unwrapper::new(settings.layers),
+            table: Table::new(settings.seed),
+            settings,
+            protocols,
+            common: Common::new(),
+            stats: Stats::default(),
+            clock: Time(i64::MIN),
+            heap: 0,
+            due: Vec::new(),
+        }
+    }
+
+    /// What was seen so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// What the layers below the flows have counted.
+    pub fn unwrapper(&self) -> &Unwrapper {
+        &self.unwrapper
+    }
+
+    /// Flows that are open.
+    pub fn flows(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether something waits for time to pass.
+    pub fn is_waiting(&self) -> bool {
+        !self.table.is_empty()
+    }
+
+    /// Takes a packet in.
+    pub fn packet(&mut self, packet: &Packet<'_>, sink: &mut dyn Sink) {
+        self.stats.packets += 1;
+        self.stats.bytes += u64::from(packet.wire_len);
+        self.tick(packet.time, sink);
+        // What has no place above is counted below.
+        let Ok(layers) = self.unwrapper.unwrap(packet) else { return };
+        let Some(Place { key, swap, icmp }) = place(&layers) else { return };
+        let Self { settings, protocols, table, common, stats, heap, .. } = self;
+        let out = &mut Out { common, networks: &settings.networks, sink, documents: &mut 0 };
+        let mut env = Env { settings, protocols, stats, out, now: packet.time };
+        let known = table.find(&key);
+        let begin = |table: &mut Table, env: &mut Env<'_, '_>| {
+            let info = FlowInfo::new(key, swap, packet.time, icmp);
+            begin(table, env, info, &layers)
+        };
+        let mut slot = known.unwrap_or_else(|| begin(table, &mut env));
+        let dir = |flow: &Flow| if flow.info.swapped == swap { Dir::Forward } else { Dir::Back };
+        let Some(mut flow) = table.get_mut(slot) else { return };
+        if let Body::Tcp(seg) = &layers.body {
+            let reused = seg.flags & (flag::SYN | flag::ACK) == flag::SYN && begins_anew(flow, dir(flow), seg, env.now);
+            if reused || talk::segment(&mut env, flow, dir(flow), seg) == After::Restart {
+                end(&mut env, table, heap, slot, Why::Reused);
+                slot = begin(table, &mut env);
+                let Some(new) = table.get_mut(slot) else { return };
+                flow = new;
+                talk::segment(&mut env, flow, Dir::Forward, seg);
+            }
+        }
+        let dir = dir(flow);
+        if flow.packets() == 0 {
+            restart(flow, packet.time, settings);
+        }
+        flow.last = flow.last.max(packet.time);
+        flow.count(dir, u64::from(layers.frame_len));
+        match &layers.body {
+            Body::Udp(udp) => talk::datagram(&mut env, flow, dir, udp.payload),
+            Body::Icmp { data, .. } => talk::datagram(&mut env, flow, dir, data),
+            _ => {}
+        }
+        settle(&env, table, heap, slot);
+        env.stats.documents += *env.out.documents;
+        while self.heap + self.table.len() * Table::PER_FLOW > self.settings.max_memory {
+            let Some(oldest) = self.table.oldest() else { break };
+            self.stats.evicted += 1;
+            self.end(oldest, Why::Evicted, sink);
+        }
+    }
+
+    /// Moves the clock on: what waited too long is told.
+    pub fn tick(&mut self, now: Time, sink: &mut dyn Sink) {
+        if now <= self.clock {
+            return;
+        }
+        self.clock = now;
+        if !self.table.wheel.is_behind(now) {
+            return;
+        }
+        let mut due = std::mem::take(&mut self.due);
+        self.table.wheel.advance(now, &mut due);
+        for slot in due.drain(..) {
+            self.due(slot, sink);
+        }
+        self.due = due;
+    }
+
+    /// The capture ends: everything is told.
+    pub fn finish(&mut self, sink: &mut dyn Sink) {
+        let all: Vec<u32> = self.table.live().collect();
+        all.into_iter().for_each(|slot| self.end(slot, Why::End, sink));
+    }
+
+    /// The deadline of a flow has come.
+    fn due(&mut self, slot: u32, sink: &mut dyn Sink) {
+        let Self { settings, protocols, table, common, stats, heap, clock, .. } = self;
+        let out = &mut Out { common, networks: &settings.networks, sink, documents: &mut 0 };
+        let mut env = Env { settings, protocols, stats, out, now: *clock };
+        let Some(flow) = table.get_mut(slot) else { return };
+        if flow.wake.is_some_and(|at| at <= env.now) {
+            flow.wake = None;
+            talk::wake(&mut env, flow);
+        }
+        talk::overdue(&mut env, flow);
+        let silent = idle(flow, settings);
+        if env.now >= later(flow.last, silent) && flow.wake.is_none() {
+            let why = match flow.ended {
+                ended if ended.reset => Why::Reset,
+                ended if ended.is_over() => Why::Fin,
+                _ => Why::Timeout,
+            };
+            end(&mut env, table, heap, slot, why);
+        } else {
+            if flow.packets() > 0 && env.now >= later(flow.last, settings.flow_timeout) {
+                report(&mut env, flow, Why::Timeout);
+            } else if env.now >= flow.report {
+                report(&mut env, flow, Why::Period);
+            }
+            settle(&env, table, heap, slot);
+        }
+        env.stats.documents += *env.out.documents;
+    }
+
+    fn end(&mut self, slot: u32, why: Why, sink: &mut dyn Sink) {
+        let Self { settings, protocols, table, common, stats, heap, clock, .. } = self;
+        let out = &mut Out { common, networks: &settings.networks, sink, documents: &mut 0 };
+        let mut env = Env { settings, protocols, stats, out, now: *clock };
+        end(&mut env, table, heap, slot, why);
+        env.stats.documents += *env.out.documents;
+    }
+}
+
+/// Where a packet belongs.
+struct Place {
+    key: FlowKey,
+    /// Whether its sender is the higher end.
+    swap: bool,
+    /// Type and code.
+    icmp: (u8, u8),
+}
+
+fn place(layers: &Layers<'_>) -> Option<Place> {
+    let (over, from, to, icmp) = match &layers.body {
+        Body::Tcp(seg) => (Transport::Tcp, seg.src_port, seg.dst_port, (0, 0)),
+        Body::Udp(udp) => (Transport::Udp, udp.src_port, udp.dst_port, (0, 0)),
+        Body::Ports { tcp, src_port, dst_port } => {
+            (if *tcp { Transport::Tcp } else { Transport::Udp }, *src_port, *dst_port, (0, 0))
+        }
+        Body::Icmp { data, .. } => {
+            let byte = |at: usize| data.get(at).copied().unwrap_or(0);
+            let has_id = if layers.v6 { matches!(byte(0), 128 | 129) } else { matches!(byte(0), 0 | 8 | 13..=18) };
+            let id = if has_id { u16::from_be_bytes([byte(4), byte(5)]) } else { 0 };
+            (Transport::Icmp, id, id, (byte(0), byte(1)))
+        }
+        Body::Other(_) => return None,
+    };
+    let vlan = match layers.vlans.as_slice() {
+        [] => [0, 0],
+        [one] => [*one, 0],
+        [one, two, ..] => [*one, *two],
+    };
+    let (key, swap) = FlowKey::of((layers.src, from), (layers.dst, to), vlan, over, layers.v6);
+    Some(Place { key, swap, icmp })
+}
+
+/// A flow's first packet came.
+fn begin(table: &mut Table, env: &mut Env<'_, '_>, info: FlowInfo, layers: &Layers<'_>) -> u32 {
+    env.stats.flows += 1;
+    let mut flow = Flow::new(info, env.now);
+    flow.macs = layers.macs.map(|m| [m.src, m.dst]);
+    if let Body::Tcp(seg) = &layers.body {
+        flow.info.from_start = seg.flags & flag::SYN != 0;
+    }
+    table.insert(flow)
+}
+
+/// Counts begin anew at `now`.
+fn restart(flow: &mut Flow, now: Time, settings: &Settings) {
+    flow.count = Default::default();
+    flow.begun = now;
+    flow.report = match settings.flows {
+        Some(Some(period)) => later(now, period),
+        _ => Time(i64::MAX),
+    };
+}
+
+fn report(env: &mut Env<'_, '_>, flow: &mut Flow, why: Why) {
+    if env.settings.flows.is_some() && flow.packets() > 0 {
+        report::write(env.out, flow, why);
+    }
+    if why == Why::Period {
+        let period = env.settings.flows.flatten().unwrap_or_default();
+        flow.report = later(env.now, period);
+    } else {
+        flow.count = Default::default();
+        flow.report = Time(i64::MAX);
+    }
+}
+
+/// The flow ends: its conversation says its last words, its record is written, its slot is free.
+fn end(env: &mut Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32, why: Why) {
+    let Some(flow) = table.get_mut(slot) else { return };
+    talk::finish(env, flow);
+    report(env, flow, why);
+    *heap = heap.saturating_sub(flow.memory as usize);
+    table.remove(slot);
+}
+
+/// Accounts for the memory of a flow, and sets its deadline.
+#[inline]
+fn settle(env: &Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32) {
+    let due = table.wheel.due(slot);
+    let Some(flow) = table.get_mut(slot) else { return };
+    let memory = u32::try_from(flow.heap()).unwrap_or(u32::MAX);
+    *heap = (*heap + memory as usize).saturating_sub(flow.memory as usize);
+    flow.memory = memory;
+    let mut soonest = flow.wake.unwrap_or(Time(i64::MAX));
+    if let Some(tcp) = &flow.tcp {
+        for half in &tcp.halves {
+            if let Some(at) = half.deadline(&env.settings.tcp) {
+                soonest = soonest.min(at);
+            }
+        }
+    }
+    if due == Time(i64::MAX) {
+        // New, or looked at just now. Silence is not measured at each packet: when its time comes, it is looked whether
+        // there was some since.
+        soonest =
+            soonest.min(flow.report).min(later(flow.last, env.settings.flow_timeout.min(idle(flow, env.settings))));
+    } else if flow.ended.is_over() {
+        soonest = soonest.min(later(flow.last, idle(flow, env.settings)));
+    }
+    if soonest < due {
+        table.wheel.arm(slot, soonest);
+    }
+}
+
+/// Silence that ends a flow.
+fn idle(flow: &Flow, settings: &Settings) -> Duration {
+    if flow.ended.is_over() {
+        LINGER.min(settings.flow_timeout)
+    } else if flow.tcp.is_some() {
+        CONNECTION_IDLE.max(settings.flow_timeout)
+    } else {
+        settings.flow_timeout
+    }
+}
+
+/// Whether a SYN begins another connection.
+fn begins_anew(flow: &Flow, dir: Dir, seg: &super::layers::TcpSegment<'_>, now: Time) -> bool {
+    let silence = Duration::from_nanos(u64::try_from(now.0.saturating_sub(flow.last.0)).unwrap_or(0));
+    match &flow.tcp {
+        Some(tcp) => tcp.halves[dir.index()].begins_anew(seg.seq, silence),
+        None => flow.packets() > 0 && (flow.ended.is_over() || silence >= super::tcp::REUSE_IDLE),
+    }
+}
+
+fn later(at: Time, after: Duration) -> Time {
+    Time(at.0.saturating_add(i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)))
+}
