@@ -8,6 +8,7 @@ pub mod head;
 pub mod interval;
 pub mod pcap;
 pub mod random;
+pub mod reader;
 pub mod stdin;
 pub mod tail;
 pub mod tcp;

@@ -1,15 +1,13 @@
 //! `stdin`: JSON values or lines from the standard input.
 
 use super::framer::{Framer, Framing};
+use super::reader::Reader;
 use super::{Input, InputCx, InputPlugin};
 use crate::conf::{PluginInfo, Size};
 use crate::error::Error;
 use crate::event::Key;
 use crate::plugin::MakeCx;
-use crate::rt::{LocalFuture, Source, or, yield_now};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use crate::rt::{LocalFuture, or};
 
 /// The plugin.
 pub static PLUGIN: InputPlugin = InputPlugin {
@@ -88,41 +86,5 @@ impl Input for Stdin {
                 }
             }
         })
-    }
-}
-
-/// A descriptor shared with other processes: its flags are left alone, so each read is preceded by poll(2).
-enum Reader {
-    Watched(Source<OwnedFd>),
-    /// Regular files, which cannot be watched and never wait long.
-    Plain(OwnedFd),
-}
-
-impl Reader {
-    fn new(fd: OwnedFd) -> Self {
-        match rustix::io::dup(&fd).map_err(io::Error::from).and_then(Source::new) {
-            Ok(source) => Self::Watched(source),
-            Err(_) => Self::Plain(fd),
-        }
-    }
-
-    async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(fd) => {
-                yield_now().await;
-                Ok(rustix::io::read(fd, buf)?)
-            }
-            Self::Watched(source) => {
-                source
-                    .read(|fd| {
-                        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-                        if poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&now))? == 0 {
-                            return Err(ErrorKind::WouldBlock.into());
-                        }
-                        Ok(rustix::io::read(fd, &mut *buf)?)
-                    })
-                    .await
-            }
-        }
     }
 }

@@ -75,14 +75,16 @@ fn read(path: &Path) -> Told {
 }
 
 /// The `meta` rows of a truth file.
-fn truth(path: &Path) -> BTreeMap<String, String> {
+pub(crate) type Truth = BTreeMap<String, String>;
+
+fn truth(path: &Path) -> Truth {
     let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
     let rows = text.lines().filter_map(|l| l.strip_prefix("meta\t")?.split_once('\t'));
     rows.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// Every capture with its `meta` rows of truth; `None` where the data is not beside the project.
-pub(crate) fn captures() -> Option<Vec<(String, PathBuf, BTreeMap<String, String>)>> {
+pub(crate) fn captures() -> Option<Vec<(String, PathBuf, Truth)>> {
     let (files, truths) = (samples("data/pcap")?, samples("data/truth/pcap")?);
     let mut found = Vec::new();
     for dir in fs::read_dir(files).unwrap().flatten() {

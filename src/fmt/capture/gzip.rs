@@ -1,6 +1,7 @@
 //! Gzip (RFC 1952) as it comes, piece by piece: several members, one after the other, and zeros behind the last.
 
 use super::bytes::Endian;
+use super::reader::CAREFUL;
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -62,7 +63,8 @@ impl Gzip {
         self.input.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        self.input.get_mut(self.end..).unwrap_or_default()
+        let end = self.input.len().min(self.end.saturating_add(CAREFUL));
+        self.input.get_mut(self.end..end).unwrap_or_default()
     }
 
     /// So many bytes were put into [`Self::space`].

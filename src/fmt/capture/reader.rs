@@ -11,6 +11,10 @@ use super::{Found, Packet, Step};
 /// to its own length, [`super::MAX_BLOCK`] at most.
 const READ: usize = 256 * 1024;
 
+/// Bytes that a read brings while it is not known whether they are compressed, and those of compressed ones: a little may
+/// become very much.
+pub(super) const CAREFUL: usize = 32 * 1024;
+
 /// Reads one capture file: pcap or pcapng, each of them perhaps within gzip.
 ///
 /// The caller moves the bytes: while [`Self::packet`] answers `None`, it reads into [`Self::space`] and says so with
@@ -68,9 +72,10 @@ impl CaptureReader {
         if self.packed.is_none() {
             self.compact();
         }
-        match &mut self.packed {
-            Some(gzip) => gzip.space(),
-            None => self.buf.get_mut(self.end..).unwrap_or_default(),
+        match (&mut self.packed, &self.format) {
+            (Some(gzip), _) => gzip.space(),
+            (None, Format::Unknown) => self.buf.get_mut(self.end..CAREFUL).unwrap_or_default(),
+            (None, _) => self.buf.get_mut(self.end..).unwrap_or_default(),
         }
     }
 

@@ -13,12 +13,13 @@ crate::config! {
         /// standard input. May be repeated: all files are read one after the other as one capture, those of a pattern in
         /// the order of their names. A damaged file is read as far as it is whole.
         file: Many<String> => "File",
-        /// End the program when all files are read.
+        /// End the program when all files are read; its exit code is 1 when one of them was damaged or missing.
         exit_on_eof: bool => "Exit_On_Eof" = "on",
-        /// Read files at the pace at which they were captured, not as fast as possible.
+        /// Read files at the pace at which they were captured, not as fast as possible. Pauses of more than an hour are
+        /// left out.
         realtime: bool => "Realtime" = "off",
-        /// How often the files are read; 0 is for ever. Times of the second and later rounds follow those of the first.
-        /// The standard input is read once.
+        /// How often the files are read; 0 is for ever. Each round is a capture of its own, its times follow those of the
+        /// round before. The standard input is read once.
         rounds: u32 => "Loop" = "1",
         /// Only packets that this filter takes are looked at; as for tcpdump (pcap-filter(7)).
         bpf_filter: Option<String> => "BPF_Filter",

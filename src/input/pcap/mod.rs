@@ -7,7 +7,10 @@ pub mod generated;
 pub mod interfaces;
 pub mod libpcap;
 mod live;
+mod pace;
 mod plan;
+mod sieve;
+mod sources;
 pub mod tags;
 mod work;
 
@@ -34,7 +37,7 @@ pub static PLUGIN: InputPlugin = InputPlugin {
 
 /// Where the packets come from.
 enum Origin {
-    Files(files::Plan),
+    Files(sources::Sources),
     Live(plan::Plan),
 }
 
@@ -46,7 +49,7 @@ struct Pcap {
 fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
     let conf = PcapConf::load(cx.section, cx.diags)?;
     let origin = match (conf.interface.is_empty(), conf.file.is_empty()) {
-        (true, false) => Origin::Files(files::Plan::new(&conf, cx)?),
+        (true, false) => Origin::Files(sources::Sources::new(&conf, cx)?),
         (false, true) => Origin::Live(plan::Plan::new(&conf, None, cx)?),
         (true, true) => {
             let help = "Add for example: File capture.pcap";
@@ -63,7 +66,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
 impl Input for Pcap {
     fn start(&mut self) -> Result<(), Error> {
         match &mut self.origin {
-            Origin::Files(_) => Ok(()),
+            Origin::Files(sources) => sources.start(),
             Origin::Live(plan) => plan.start(),
         }
     }
@@ -71,7 +74,7 @@ impl Input for Pcap {
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
         let Self { conf, origin } = *self;
         match origin {
-            Origin::Files(plan) => Box::pin(files::run(conf, plan, cx)),
+            Origin::Files(sources) => Box::pin(files::run(conf, sources.into_files(), work::Work::new(&cx), cx)),
             Origin::Live(plan) => Box::pin(async move {
                 let (terms, interfaces) = plan.into_parts();
                 live::run(interfaces, terms, work::Work::new(&cx), cx).await;

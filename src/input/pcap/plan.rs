@@ -109,10 +109,10 @@ const MAX_SNAPLEN: u32 = 262_144;
 const MIN_BUFFER: u32 = 512 * 1024;
 const MAX_BUFFER: u32 = 1 << 31;
 
-const FILTER_HELP: &str = "The language is that of tcpdump, pcap-filter(7): tcp port 80 or udp port 53";
+pub(super) const FILTER_HELP: &str = "The language is that of tcpdump, pcap-filter(7): tcp port 80 or udp port 53";
 
 /// What is wrong with a filter whatever the link. Words that only some links or live captures know may still be right.
-fn certainly_wrong(text: &str) -> Option<String> {
+pub(super) fn certainly_wrong(text: &str) -> Option<String> {
     Filter::compile(text, LinkType::EN10MB).err().filter(|why| !why.contains("support"))
 }
 
