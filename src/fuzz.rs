@@ -3,8 +3,10 @@
 //! The targets under `fuzz/` are one line each; an ordinary test replays their seeds and mutations of them.
 
 use crate::conf::ini;
+use crate::decode::layers::{Body, MAX_TUNNELS, Settings, Unwrapper, quoted};
 use crate::error::Diags;
 use crate::event::{Batch, Tag, View};
+use crate::fmt::capture::{LinkType, Packet};
 use crate::fmt::json_read::{JsonErrorKind, JsonReader};
 use crate::fmt::json_write::{JsonOpts, write_map};
 use crate::fmt::msgpack_read::MsgpackReader;
@@ -146,6 +148,43 @@ pub fn rejected(data: &[u8]) {
         let written = write(&entry);
         let again = Reader::new(&written[..]).next().and_then(Result::ok).and_then(|l| l.record);
         assert_eq!(again.map(|entry| entry.map(|e| write(&e))), Some(Ok(written)));
+    }
+}
+
+/// A frame of any link type, and the same cut in the middle and at its end: nothing is seen outside of it, and every frame is
+/// counted once. The first two bytes are the link type, the third a size of pieces: the rest is a run of frames.
+pub fn layers(data: &[u8]) {
+    const LIMIT: usize = 16 << 10;
+    const WHOLE: usize = 4 * 65_535;
+    let Some((&[a, b, size], rest)) = data.split_first_chunk() else { return };
+    let link = LinkType(u16::from_le_bytes([a, b]));
+    for tunnels in [true, false] {
+        let mut unwrapper = Unwrapper::new(Settings { tunnels, fragment_bytes: LIMIT, ..Settings::default() });
+        let mut frames = 0;
+        for (n, frame) in rest.chunks(usize::from(size).max(1) * 8).enumerate() {
+            for cut in [frame.len(), frame.len() / 2] {
+                let data = frame.get(..cut).unwrap_or_default();
+                let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+                let packet = Packet { time: Time(n as i64 * 1_000_000_000), link, wire_len, data };
+                frames += 1;
+                if let Ok(found) = unwrapper.unwrap(&packet) {
+                    assert!(found.tunnels <= MAX_TUNNELS && (tunnels || found.tunnels == 0));
+                    let (len, said) = match found.body {
+                        Body::Tcp(t) => (t.payload.len(), t.wire_payload_len),
+                        Body::Udp(u) => (u.payload.len(), u.wire_len),
+                        Body::Icmp { data, wire_len } => {
+                            let _ = quoted(data, found.v6);
+                            (data.len(), wire_len)
+                        }
+                        Body::Ports { .. } | Body::Other(_) => (0, 0),
+                    };
+                    assert!(len <= said as usize, "{found:?}");
+                    assert!(len <= data.len() || found.earlier.frames > 0, "{found:?}");
+                }
+                assert!(unwrapper.memory() <= LIMIT + WHOLE);
+            }
+        }
+        assert_eq!(unwrapper.counters().frames(), frames);
     }
 }
 

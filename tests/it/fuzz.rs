@@ -110,6 +110,11 @@ fn rejected_records() {
     replay("rejected", collector::fuzz::rejected);
 }
 
+#[test]
+fn layers() {
+    replay("layers", collector::fuzz::layers);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -117,5 +122,8 @@ fn no_target_is_left_out() {
     let mut names: Vec<_> =
         fs::read_dir(dir).unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["chunk.rs", "ini.rs", "json.rs", "msgpack.rs", "regex.rs", "rejected.rs", "strptime.rs"]);
+    assert_eq!(
+        names,
+        ["chunk.rs", "ini.rs", "json.rs", "layers.rs", "msgpack.rs", "regex.rs", "rejected.rs", "strptime.rs"]
+    );
 }

@@ -263,7 +263,8 @@ impl Slot {
             let copy = self.pieces.get(first).is_some_and(|p| p.at == from && p.end() == to);
             return if copy { Added::Refused } else { self.give_up() };
         }
-        if !fragment.more {
+        let tells_end = !fragment.more && self.total.is_none();
+        if tells_end {
             self.total = Some(to);
         }
         if from == 0 {
@@ -275,7 +276,7 @@ impl Slot {
             return Added::Whole { protocol: self.protocol, earlier: self.earlier };
         }
         // A copy adds nothing, but for the end that it may tell.
-        if self.bytes.len() == before && fragment.more { Added::Refused } else { Added::Stored }
+        if self.bytes.len() == before && !tells_end { Added::Refused } else { Added::Stored }
     }
 
     /// Puts the bytes of `data` where none are yet; `next` is the first piece that may end behind `from`.

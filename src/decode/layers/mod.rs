@@ -41,7 +41,7 @@ const MAX_NESTED: usize = 2;
 pub struct Settings {
     /// Whether tunnels are opened.
     pub tunnels: bool,
-    /// Bytes that fragments may hold. Two datagrams of 64 KiB that were completed last come on top.
+    /// Bytes that fragments may hold. The datagrams that were completed last come on top: two buffers of at most 128 KiB.
     pub fragment_bytes: usize,
     /// How long a datagram may miss fragments, by the packets' times.
     pub fragment_timeout: Duration,
@@ -193,11 +193,15 @@ impl<'a> Walk<'a, '_> {
         let Some(fragment) = part.fragment.take() else { return Ok((part, earlier)) };
         if ip::bytes(part.data.len()) < part.wire_len {
             // The capture cut it. The first shows at least its ports.
-            return if fragment.offset == 0 {
-                Ok((ip::extensions(part)?, earlier))
-            } else {
-                Err(Skip::Truncated(Layer::Extension))
-            };
+            if fragment.offset != 0 {
+                return Err(Skip::Truncated(Layer::Extension));
+            }
+            let mut first = ip::extensions(part)?;
+            if first.protocol == ip::UDP {
+                // Its header tells the length of the whole.
+                first.wire_len = u32::from(u16::MAX);
+            }
+            return Ok((first, earlier));
         }
         let Some(whole) = self.whole.next() else { return Err(Skip::BadFragment) };
         let key = Key {
@@ -241,5 +245,7 @@ struct Found<'a> {
     layers: Layers<'a>,
 }
 
+#[cfg(test)]
+mod fragment_tests;
 #[cfg(test)]
 mod tests;
