@@ -5,6 +5,7 @@ mod common;
 mod cx;
 pub mod doc;
 pub mod flow;
+pub mod http;
 pub mod icmp;
 pub mod layers;
 mod proto;
@@ -27,4 +28,4 @@ pub use doc::Doc;
 pub use proto::{Conversation, Decoder, Dir, MakeProtocol, Next, Probe, Protocol, Step, Transport};
 
 /// Every protocol, in the order in which content is looked at.
-pub static PROTOCOLS: &[&Protocol] = &[&icmp::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[&icmp::PROTOCOL, &http::PROTOCOL];

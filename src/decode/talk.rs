@@ -61,6 +61,11 @@ impl Talk {
         }
     }
 
+    /// Whether the connection was seen from its first packet on; it was, unless told otherwise.
+    pub fn is_from_start(&mut self, yes: bool) {
+        self.flow.from_start = yes;
+    }
+
     /// Lets the clock run, a millisecond; the conversation is woken when it asked for that.
     pub fn wait(&mut self, millis: i64) {
         self.now = Time(self.now.0 + millis * 1_000_000);
