@@ -108,6 +108,20 @@ impl FromConf for CList {
     }
 }
 
+/// Port numbers separated by commas or blanks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ports(pub Vec<u16>);
+
+impl FromConf for Ports {
+    const KIND: &'static str = "ports";
+    const EXAMPLE: &'static str = "53, 5353";
+    fn from_conf(text: &str) -> Result<Self, String> {
+        let words = text.split([',', ' ']).filter(|w| !w.is_empty());
+        let port = |w: &str| w.parse().ok().filter(|port| *port != 0).ok_or_else(|| format!("'{w}' is not a port"));
+        words.map(port).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// Words separated by blanks; double quotes keep blanks in a word, `\"` is a quote inside one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SList(pub Vec<String>);

@@ -2,6 +2,7 @@
 
 use super::cx::Head;
 use super::flow::{FlowInfo, Networks, community};
+use super::layers::Addr;
 use super::layers::addr::TEXT_MAX;
 use super::{Dir, Doc, Transport};
 use crate::event::{Key, Span};
@@ -67,6 +68,13 @@ pub(super) fn write_common(doc: &mut Doc<'_>, k: &Common, networks: &Networks, f
             }
             if let Some(ip) = head.forwarded_ip {
                 l.text(Key::NONE, ip);
+            }
+            for (at, ip) in head.ips.iter().enumerate() {
+                let addr = Addr::from(*ip);
+                let known = ip.is_ipv6() == flow.is_v6() && [flow.addr(from), flow.addr(to)].contains(&addr);
+                if !known && !head.ips.iter().take(at).any(|earlier| earlier == ip) {
+                    l.plain(Key::NONE, addr.text(ip.is_ipv6(), &mut [0; TEXT_MAX]));
+                }
             }
         });
         for (key, list) in [(k.hosts, head.hosts), (k.user, head.users)] {

@@ -5,6 +5,7 @@ use super::flow::{FlowInfo, Networks};
 use super::{Dir, Doc};
 use crate::event::Batch;
 use crate::time::Time;
+use std::net::IpAddr;
 
 /// Where documents go: into the batch of their dataset.
 pub trait Sink {
@@ -63,6 +64,8 @@ pub struct Head<'a> {
     pub hosts: &'a [&'a [u8]],
     /// `related.user`.
     pub users: &'a [&'a [u8]],
+    /// Further addresses among `related.ip`.
+    pub ips: &'a [IpAddr],
     /// `network.forwarded_ip`, also among `related.ip`.
     pub forwarded_ip: Option<&'a [u8]>,
 }
@@ -82,6 +85,7 @@ impl Head<'_> {
             server_domain: None,
             hosts: &[],
             users: &[],
+            ips: &[],
             forwarded_ip: None,
         }
     }

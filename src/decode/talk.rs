@@ -43,8 +43,13 @@ pub struct Talk {
 impl Talk {
     /// A new flow to `port`.
     pub fn new(decoder: &dyn Decoder, over: Transport, port: u16) -> Self {
-        let (client, server) = (Addr::v4([10, 0, 0, 1]), Addr::v4([10, 0, 0, 2]));
-        let (key, swapped) = FlowKey::of((client, 40000), (server, port), [0; 2], over, false);
+        Self::between([10, 0, 0, 2], 40000, port, decoder, over)
+    }
+
+    /// A new flow from a port of the client to a server's, or a group's, address and port.
+    pub fn between(server: [u8; 4], from: u16, to: u16, decoder: &dyn Decoder, over: Transport) -> Self {
+        let (client, server) = (Addr::v4([10, 0, 0, 1]), Addr::v4(server));
+        let (key, swapped) = FlowKey::of((client, from), (server, to), [0; 2], over, false);
         let now = Time(1_700_000_000_000_000_000);
         let mut flow = FlowInfo::new(key, swapped, now, (8, 0));
         flow.from_start = true;
