@@ -1,22 +1,33 @@
 //! Writes the files that the bench reads: the same bytes for the same shape and size, on every machine.
 //!
-//! `bench-gen SHAPE MIB FILE`, SHAPE one of nginx, docker, cri. Prints `LINES BYTES KEPT`: KEPT lines do not hold the word
-//! that the bench's filter drops.
+//! `bench-gen SHAPE MIB FILE`. Of the logs (SHAPE is nginx, docker or cri) it prints `LINES BYTES KEPT`: KEPT lines do not
+//! hold the word that the bench's filter drops. Of the captures (http, dns, flows, mix) it prints `PACKETS BYTES
+//! TRANSACTIONS`; of mix, which is put together from samples that lie beside the project, the number of rounds instead.
 
+mod frames;
+mod mix;
+mod packets;
+
+use frames::Capture;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 
 /// The word that lines are dropped for.
 const DROPPED: &str = "/healthz";
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let [_, shape, mib, path] = args.as_slice() else { fail("bench-gen nginx|docker|cri MIB FILE") };
+    let [_, shape, mib, path] = args.as_slice() else { fail("bench-gen nginx|docker|cri|http|dns|flows|mix MIB FILE") };
     let Ok(mib) = mib.parse::<u64>() else { fail("MIB is a number") };
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut out =
         BufWriter::with_capacity(1 << 20, File::create(path).unwrap_or_else(|e| fail(&format!("{path}: {e}"))));
+    if let Some(told) = capture(&mut random, shape, mib << 20, &mut out) {
+        let (packets, bytes, transactions) = told.unwrap_or_else(|e| fail(&e.to_string()));
+        println!("{packets} {bytes} {transactions}");
+        return;
+    }
     let (mut lines, mut bytes, mut kept) = (0u64, 0u64, 0u64);
     let mut line = String::new();
     while bytes < mib << 20 {
@@ -35,6 +46,24 @@ fn main() {
     }
     out.flush().unwrap_or_else(|e| fail(&e.to_string()));
     println!("{lines} {bytes} {kept}");
+}
+
+/// A capture of this shape, if there is one: packets, bytes, transactions.
+fn capture(r: &mut Random, shape: &str, bytes: u64, out: &mut impl Write) -> Option<io::Result<(u64, u64, u64)>> {
+    let write = match shape {
+        "http" => packets::http,
+        "dns" => packets::dns,
+        "flows" => packets::flows,
+        "mix" => return Some(mix::mix(bytes, out)),
+        _ => return None,
+    };
+    let mut run = |out| {
+        let mut capture = Capture::new(out)?;
+        let transactions = write(r, bytes, &mut capture)?;
+        capture.flush()?;
+        Ok((capture.packets, capture.bytes, transactions))
+    };
+    Some(run(out))
 }
 
 fn fail(why: &str) -> ! {
