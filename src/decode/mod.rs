@@ -3,6 +3,7 @@
 pub mod analyzer;
 mod common;
 mod cx;
+pub mod dns;
 pub mod doc;
 pub mod flow;
 pub mod http;
@@ -28,4 +29,4 @@ pub use doc::Doc;
 pub use proto::{Conversation, Decoder, Dir, MakeProtocol, Next, Probe, Protocol, Step, Transport};
 
 /// Every protocol, in the order in which content is looked at.
-pub static PROTOCOLS: &[&Protocol] = &[&icmp::PROTOCOL, &http::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[&icmp::PROTOCOL, &http::PROTOCOL, &dns::PROTOCOL];
