@@ -23,12 +23,25 @@ pub enum Action {
     PluginHelp(Kind, String),
     /// Print the network interfaces.
     ListInterfaces,
+    /// Load index templates and dashboards into their servers.
+    Setup,
     /// Print all plugins as JSON.
     HelpJson,
     /// Print all plugins as Markdown.
     Docs,
     /// Print the version.
     Version,
+}
+
+/// What is loaded, and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Setup {
+    /// The folder.
+    pub folder: Option<PathBuf>,
+    /// Takes the index templates.
+    pub elasticsearch: Option<String>,
+    /// Takes the dashboards.
+    pub kibana: Option<String>,
 }
 
 /// The command line.
@@ -40,6 +53,8 @@ pub struct Args {
     pub config: Option<PathBuf>,
     /// A file of rejected records to send again, instead of running the pipeline.
     pub replay: Option<PathBuf>,
+    /// What [`Action::Setup`] loads.
+    pub setup: Setup,
     /// `[INPUT]`, `[FILTER]` and `[OUTPUT]` in the order of their flags, then a `[SERVICE]` with the settings given.
     pub sections: Vec<Section>,
     /// No banner.
@@ -73,10 +88,10 @@ impl Args {
 }
 
 impl Args {
-    /// Changes to the directory of `-w`. The paths of `-c` and `--replay-rejected` keep meaning what they meant before.
+    /// Changes to the directory of `-w`. The paths of `-c`, `--replay-rejected` and `--setup` keep meaning what they meant before.
     pub fn enter_workdir(&mut self) -> Result<(), String> {
         let Some(dir) = &self.workdir else { return Ok(()) };
-        for path in [&mut self.config, &mut self.replay].into_iter().flatten() {
+        for path in [&mut self.config, &mut self.replay, &mut self.setup.folder].into_iter().flatten() {
             *path = std::path::absolute(&*path).map_err(|e| format!("'{}': {e}", path.display()))?;
         }
         std::env::set_current_dir(dir).map_err(|e| format!("cannot work in '{}': {e}", dir.display()))
@@ -93,8 +108,15 @@ struct Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        let args =
-            Args { action: Action::Run, config: None, replay: None, sections: Vec::new(), quiet: false, workdir: None };
+        let args = Args {
+            action: Action::Run,
+            config: None,
+            replay: None,
+            setup: Setup::default(),
+            sections: Vec::new(),
+            quiet: false,
+            workdir: None,
+        };
         Self { args, service: Section::new("SERVICE", Place::command_line()), verbosity: 0 }
     }
 }
@@ -110,6 +132,12 @@ impl Builder {
             "config" => self.args.config = path,
             "workdir" => self.args.workdir = path,
             "replay-rejected" => self.args.replay = path,
+            "setup" => {
+                self.args.action = Action::Setup;
+                self.args.setup.folder = path;
+            }
+            "elasticsearch" => self.args.setup.elasticsearch = Some(text),
+            "kibana" => self.args.setup.kibana = Some(text),
             "input" => self.plugin(Kind::Input, &text)?,
             "filter" => self.plugin(Kind::Filter, &text)?,
             "output" => self.plugin(Kind::Output, &text)?,

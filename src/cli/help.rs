@@ -14,7 +14,7 @@ use crate::util::suggest::nearest;
 /// The text that an action only prints; `None` for those that do more. The error is one line for the user.
 pub fn text(action: &Action, catalog: &Catalog) -> Option<Result<String, String>> {
     Some(Ok(match action {
-        Action::Run | Action::DryRun => return None,
+        Action::Run | Action::DryRun | Action::Setup => return None,
         Action::ListInterfaces => return Some(pcap::interfaces::report()),
         Action::Help => general(catalog),
         Action::HelpJson => as_json(catalog),

@@ -6,6 +6,8 @@ pub mod docs;
 pub mod flags;
 pub mod help;
 pub mod run;
+#[cfg(feature = "es")]
+pub mod setup;
 
 pub use args::{Action, Args};
 pub use run::run;

@@ -29,6 +29,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
     // What goes wrong before the level is known is said all the same.
     let _ = logger::init(Setup::level(log::LevelFilter::Warn));
+    if args.action == Action::Setup {
+        return load_into_servers(&args.setup);
+    }
     let mut diags = Diags::new();
     let sections = std::mem::take(&mut args.sections);
     let loaded = load::load(args.config.as_deref(), sections, &catalog, Env::of_process(), &mut diags);
@@ -69,6 +72,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         log::error!("[engine] cannot start: {e}");
         REFUSED
     })
+}
+
+#[cfg(feature = "es")]
+fn load_into_servers(setup: &super::args::Setup) -> u8 {
+    match super::setup::run(setup) {
+        Ok(said) => print(&said),
+        Err(e) => refuse(&e),
+    }
+}
+
+#[cfg(not(feature = "es"))]
+fn load_into_servers(_: &super::args::Setup) -> u8 {
+    refuse("--setup: this build has no HTTP client: build it with the feature es")
 }
 
 /// The `Log_Level` of single instances.

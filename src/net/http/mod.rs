@@ -14,7 +14,8 @@ use tcp::TcpConnector;
 use tls::TlsConnector;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
-use ureq::{Agent, BodyReader, Error, Timeout};
+use ureq::typestate::WithBody;
+use ureq::{Agent, BodyReader, Error, RequestBuilder, Timeout};
 use watch::{Watch, is_stale};
 
 /// How long a request may make no progress when `net.io_timeout` is 0: a server that never answers must not hold a
@@ -80,8 +81,26 @@ impl HttpClient {
     /// # Errors
     /// In words that name the remedy.
     pub fn post(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, String> {
+        self.send(|| self.agent.post(url), url, headers, body)
+    }
+
+    /// Puts a body, as [`Self::post`] posts one.
+    ///
+    /// # Errors
+    /// In words that name the remedy.
+    pub fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, String> {
+        self.send(|| self.agent.put(url), url, headers, body)
+    }
+
+    fn send(
+        &self,
+        begin: impl Fn() -> RequestBuilder<WithBody>,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, String> {
         let send = || {
-            let mut request = self.agent.post(url);
+            let mut request = begin();
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
