@@ -1,6 +1,7 @@
 //! The keys of the pcap input.
 
 use crate::conf::{CList, FromConf, Many, Size};
+use crate::decode::flow::Networks;
 use std::time::Duration;
 
 crate::config! {
@@ -47,9 +48,9 @@ crate::config! {
         tunnels: bool => "Tunnels" = "on",
         /// Memory for flows, streams and requests that wait; over it the oldest go, counted.
         max_memory: Size => "Max_Memory" = "64M",
-        /// Comma list of networks that count as internal for `network.direction`: CIDR blocks, or `private`,
-        /// `loopback`, `link_local_unicast` and other names of kinds of addresses.
-        internal_networks: CList => "Internal_Networks" = "private",
+        /// Comma list of networks that count as internal for `network.direction`: CIDR blocks, or `private`, `loopback`,
+        /// `link_local`, `multicast`.
+        internal_networks: Networks => "Internal_Networks" = "private",
     }
 }
 

@@ -17,7 +17,8 @@ mod work;
 pub use conf::{PcapConf, Period};
 
 use super::{Input, InputCx, InputPlugin};
-use crate::conf::PluginInfo;
+use crate::conf::{PluginInfo, Table};
+use crate::decode::PROTOCOLS;
 use crate::error::Error;
 use crate::plugin::MakeCx;
 use crate::rt::LocalFuture;
@@ -30,9 +31,20 @@ pub static PLUGIN: InputPlugin = InputPlugin {
               `<protocol>` in `Tag` becomes the protocol's name (`flow` for flows).",
         keys: PcapConf::KEYS,
         unserved: PcapConf::UNSERVED,
-        extra: &[],
+        extra: &PROTOCOL_KEYS,
     },
     make: |cx| make(cx),
+};
+
+/// The keys of the protocols, in the order of their table.
+static PROTOCOL_KEYS: [Table; PROTOCOLS.len()] = {
+    let mut tables = [Table { keys: &[], unserved: &[] }; PROTOCOLS.len()];
+    let mut n = 0;
+    while n < tables.len() {
+        tables[n] = PROTOCOLS[n].keys;
+        n += 1;
+    }
+    tables
 };
 
 /// Where the packets come from.
@@ -43,14 +55,17 @@ enum Origin {
 
 struct Pcap {
     conf: PcapConf,
+    analysis: work::Analysis,
     origin: Origin,
 }
 
 fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
     let conf = PcapConf::load(cx.section, cx.diags)?;
+    let analysis = work::Analysis::new(&conf, cx)?;
+    let generated = analysis.wanted(&conf).map(|wanted| generated::filter(&wanted, conf.tunnels));
     let origin = match (conf.interface.is_empty(), conf.file.is_empty()) {
         (true, false) => Origin::Files(sources::Sources::new(&conf, cx)?),
-        (false, true) => Origin::Live(plan::Plan::new(&conf, None, cx)?),
+        (false, true) => Origin::Live(plan::Plan::new(&conf, generated, cx)?),
         (true, true) => {
             let help = "Add for example: File capture.pcap";
             return cx.refuse("Name", "neither Interface nor File says where packets come from", help);
@@ -60,7 +75,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
             return cx.refuse("File", "both Interface and File are given", help);
         }
     };
-    Some(Box::new(Pcap { conf, origin }))
+    Some(Box::new(Pcap { conf, analysis, origin }))
 }
 
 impl Input for Pcap {
@@ -72,12 +87,13 @@ impl Input for Pcap {
     }
 
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
-        let Self { conf, origin } = *self;
+        let Self { conf, analysis, origin } = *self;
+        let work = work::Work::new(analysis, &cx);
         match origin {
-            Origin::Files(sources) => Box::pin(files::run(conf, sources.into_files(), work::Work::new(&cx), cx)),
+            Origin::Files(sources) => Box::pin(files::run(conf, sources.into_files(), work, cx)),
             Origin::Live(plan) => Box::pin(async move {
                 let (terms, interfaces) = plan.into_parts();
-                live::run(interfaces, terms, work::Work::new(&cx), cx).await;
+                live::run(interfaces, terms, work, cx).await;
                 Ok(())
             }),
         }
