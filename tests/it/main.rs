@@ -16,6 +16,7 @@ mod golden;
 mod lab;
 mod layers;
 mod net;
+mod packets;
 #[cfg(feature = "es")]
 mod real;
 #[cfg(feature = "es")]

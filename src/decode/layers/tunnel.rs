@@ -60,6 +60,12 @@ fn gre<'a>(data: &'a [u8], trail: &mut Trail) -> Result<Net<'a>, Skip> {
             let more = rest.get(11).is_some_and(|b| b & 1 != 0);
             (BRIDGED, after(rest, if more { 20 } else { 12 }, Layer::Link)?)
         }
+        // Cisco MetaData: here the next type comes first, then version, words of options, options.
+        0x8909 => {
+            let (kind, rest) = split::<2>(rest, Layer::Link)?;
+            let words = rest.get(1).ok_or(Skip::Truncated(Layer::Link))?;
+            (u16::from_be_bytes(*kind), after(rest, 2 + 4 * usize::from(*words), Layer::Link)?)
+        }
         // WCCP: version 2 has a header of four bytes.
         0x883e if rest.first().is_some_and(|b| b >> 4 == 4) => (IPV4, rest),
         0x883e => (IPV4, after(rest, 4, Layer::Link)?),
