@@ -16,8 +16,11 @@ const TIMES: &[&str] = &["start", "end", "duration"];
 
 /// What is said over TCP, with how often; times are left out where they may change.
 fn said(run: &Run, with_times: bool) -> BTreeMap<String, usize> {
+    let scope = super::Scope::asked();
     let mut all = BTreeMap::new();
-    for doc in run.docs.iter().filter(|d| d["network"]["transport"] == "tcp" && d["event"]["dataset"] != "flow") {
+    let counts = |dataset: &str| dataset != "flow" && scope.wants(dataset);
+    let over_tcp = run.docs.iter().filter(|d| d["network"]["transport"] == "tcp");
+    for doc in over_tcp.filter(|d| d["event"]["dataset"].as_str().is_some_and(counts)) {
         let mut doc = doc.clone();
         if let Some(event) = doc["event"].as_object_mut().filter(|_| !with_times) {
             event.retain(|name, _| !TIMES.contains(&name.as_str()));
@@ -115,7 +118,7 @@ fn one_side_alone_is_understood() {
             &[],
         ));
         assert_eq!(sum(&sides[0]) + sum(&sides[1]), both + others, "{name}");
-        for doc in sides.iter().flat_map(|s| s.of("http")) {
+        for doc in sides.iter().flat_map(|s| s.of("http")).filter(|_| super::Scope::asked().wants("http")) {
             let both = doc["http"].get("request").is_some() && doc["http"].get("response").is_some();
             assert!(!both, "{name}: {doc}");
         }
@@ -131,13 +134,16 @@ fn a_lost_segment_costs_its_own_transactions() {
             let Some((at, rest)) = mutate::lose(frames, nth) else { break };
             let connection = mutate::Segment::of(&frames[at]).map(|s| s.connection());
             let after = analyze(&rest, &[]);
-            for dataset in ["http", "dns"] {
+            for dataset in ["http", "dns"].into_iter().filter(|d| super::Scope::asked().wants(d)) {
                 let others = |run: &Run| run.of(dataset).count();
                 let (all, left) = (others(before), others(&after));
                 // A request and a response may come apart, and the transaction before and behind the hole may be hurt.
                 if left + 2 < all {
                     _ = writeln!(wrong, "{name} without frame {}: {left} of {all} {dataset} documents", at + 1);
                 }
+            }
+            if !super::Scope::asked().wants("http") {
+                continue;
             }
             let same = said(before, false) == said(&after, false);
             let noted = |d: &&Value| d["error"].get("message").is_some() || d["status"] == "Error";
