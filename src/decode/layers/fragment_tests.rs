@@ -25,7 +25,7 @@ fn part(v6: bool, ident: u16, body: &[u8], from: usize, to: usize) -> Vec<u8> {
         packet("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap(), 44, 0, &[&head, piece].concat())
     } else {
         let mut whole = packet("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap(), 17, ident, piece);
-        whole[6..8].copy_from_slice(&(place / 8 | u16::from(more) << 13).to_be_bytes());
+        whole[6..8].copy_from_slice(&((place / 8) | (u16::from(more) << 13)).to_be_bytes());
         whole
     }
 }
