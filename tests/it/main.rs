@@ -23,6 +23,8 @@ mod real;
 mod rejected;
 mod running;
 mod samples;
+#[cfg(feature = "es")]
+mod setup;
 mod storage;
 mod tail;
 mod tidy;

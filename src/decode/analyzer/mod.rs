@@ -196,6 +196,7 @@ impl Analyzer {
         let out = &mut Out { common, networks: &settings.networks, sink, documents: &mut 0 };
         let mut env = Env { settings, protocols, stats, out, now: *clock };
         let Some(flow) = table.get_mut(slot) else { return };
+        flow.due = Time(i64::MAX);
         if flow.wake.is_some_and(|at| at <= env.now) {
             flow.wake = None;
             talk::wake(&mut env, flow);
@@ -308,7 +309,6 @@ fn end(env: &mut Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32, wh
 /// Accounts for the memory of a flow, and sets its deadline.
 #[inline]
 fn settle(env: &Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32) {
-    let due = table.wheel.due(slot);
     let Some(flow) = table.get_mut(slot) else { return };
     let memory = u32::try_from(flow.heap()).unwrap_or(u32::MAX);
     *heap = (*heap + memory as usize).saturating_sub(flow.memory as usize);
@@ -321,7 +321,7 @@ fn settle(env: &Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32) {
             }
         }
     }
-    if due == Time(i64::MAX) {
+    if flow.due == Time(i64::MAX) {
         // New, or looked at just now. Silence is not measured at each packet: when its time comes, it is looked whether
         // there was some since.
         soonest =
@@ -329,7 +329,8 @@ fn settle(env: &Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32) {
     } else if flow.ended.is_over() {
         soonest = soonest.min(later(flow.last, idle(flow, env.settings)));
     }
-    if soonest < due {
+    if soonest < flow.due {
+        flow.due = soonest;
         table.wheel.arm(slot, soonest);
     }
 }

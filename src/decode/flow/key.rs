@@ -4,9 +4,10 @@ use crate::decode::layers::Addr;
 use crate::decode::{Dir, Transport};
 use crate::time::Time;
 use std::cell::OnceCell;
+use std::hash::{Hash, Hasher};
 
 /// The identity of a flow, the same for both directions: the lower end stands first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowKey {
     /// Address of the lower and of the higher end.
     pub addr: [Addr; 2],
@@ -27,6 +28,20 @@ impl FlowKey {
         let swap = (from.0, from.1) > (to.0, to.1);
         let (low, high) = if swap { (to, from) } else { (from, to) };
         (Self { addr: [low.0, high.0], port: [low.1, high.1], vlan, over, v6 }, swap)
+    }
+}
+
+impl Hash for FlowKey {
+    /// In few large pieces: it is done for every packet.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [low, high] = self.addr.map(|a| u128::from_ne_bytes(a.0));
+        let [a, b] = self.port.map(u64::from);
+        let [c, d] = self.vlan.map(u64::from);
+        state.write_u128(low);
+        state.write_u128(high);
+        state.write_u64(a | b << 16 | c << 32 | d << 48);
+        state.write_u8(self.over as u8 | u8::from(self.v6) << 7);
     }
 }
 

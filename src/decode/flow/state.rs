@@ -29,6 +29,8 @@ pub struct Flow {
     pub last: Time,
     /// When the next record of a flow that goes on is due.
     pub report: Time,
+    /// When it is to be looked at: a copy of what the wheel knows.
+    pub due: Time,
     /// When the conversation wants to be woken.
     pub wake: Option<Time>,
     /// What is said.
@@ -124,6 +126,7 @@ impl Flow {
             begun: now,
             last: now,
             report: Time(i64::MAX),
+            due: Time(i64::MAX),
             wake: None,
             app: App::Unknown(0),
             tcp: None,

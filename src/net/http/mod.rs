@@ -12,9 +12,9 @@ use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 use tcp::TcpConnector;
 use tls::TlsConnector;
+use ureq::typestate::WithBody;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
-use ureq::typestate::WithBody;
 use ureq::{Agent, BodyReader, Error, RequestBuilder, Timeout};
 use watch::{Watch, is_stale};
 
