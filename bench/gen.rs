@@ -2,7 +2,7 @@
 //!
 //! `bench-gen SHAPE MIB FILE`. Of the logs (SHAPE is nginx, docker or cri) it prints `LINES BYTES KEPT`: KEPT lines do not
 //! hold the word that the bench's filter drops. Of the captures (http, dns, flows, mix) it prints `PACKETS BYTES
-//! TRANSACTIONS`; of mix, which is put together from samples that lie beside the project, the number of rounds instead.
+//! TRANSACTIONS FLOWS`; of mix, which is put together from samples that lie beside the project, 0 for the last two.
 
 mod frames;
 mod mix;
@@ -24,8 +24,8 @@ fn main() {
     let mut out =
         BufWriter::with_capacity(1 << 20, File::create(path).unwrap_or_else(|e| fail(&format!("{path}: {e}"))));
     if let Some(told) = capture(&mut random, shape, mib << 20, &mut out) {
-        let (packets, bytes, transactions) = told.unwrap_or_else(|e| fail(&e.to_string()));
-        println!("{packets} {bytes} {transactions}");
+        let told = told.unwrap_or_else(|e| fail(&e.to_string()));
+        println!("{}", told.map(|number| number.to_string()).join(" "));
         return;
     }
     let (mut lines, mut bytes, mut kept) = (0u64, 0u64, 0u64);
@@ -48,20 +48,20 @@ fn main() {
     println!("{lines} {bytes} {kept}");
 }
 
-/// A capture of this shape, if there is one: packets, bytes, transactions.
-fn capture(r: &mut Random, shape: &str, bytes: u64, out: &mut impl Write) -> Option<io::Result<(u64, u64, u64)>> {
+/// A capture of this shape, if there is one: packets, bytes, transactions, flows.
+fn capture(r: &mut Random, shape: &str, bytes: u64, out: &mut impl Write) -> Option<io::Result<[u64; 4]>> {
     let write = match shape {
         "http" => packets::http,
         "dns" => packets::dns,
         "flows" => packets::flows,
-        "mix" => return Some(mix::mix(bytes, out)),
+        "mix" => return Some(mix::mix(bytes, out).map(|(packets, bytes)| [packets, bytes, 0, 0])),
         _ => return None,
     };
     let mut run = |out| {
         let mut capture = Capture::new(out)?;
-        let transactions = write(r, bytes, &mut capture)?;
+        let (transactions, flows) = write(r, bytes, &mut capture)?;
         capture.flush()?;
-        Ok((capture.packets, capture.bytes, transactions))
+        Ok([capture.packets, capture.bytes, transactions, flows])
     };
     Some(run(out))
 }

@@ -60,8 +60,8 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Writes whole rounds until there are so many bytes. Returns packets, bytes, rounds.
-pub fn mix<W: Write>(bytes: u64, out: W) -> io::Result<(u64, u64, u64)> {
+/// Writes whole rounds until there are so many bytes. Returns packets and bytes.
+pub fn mix<W: Write>(bytes: u64, out: W) -> io::Result<(u64, u64)> {
     let mut files = Vec::new();
     for category in fs::read_dir(folder())? {
         let path = category?.path();
@@ -74,15 +74,13 @@ pub fn mix<W: Write>(bytes: u64, out: W) -> io::Result<(u64, u64, u64)> {
     let mut writer = Writer { out, links: Vec::new(), clock: 1_740_000_000_000_000_000, packets: 0, bytes: 0 };
     // Section header, version 1.0, of unknown length.
     writer.block(0x0A0D_0D0A, &[&0x1A2B_3C4Du32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xFF; 8]].concat())?;
-    let mut rounds = 0;
     while writer.bytes < bytes {
         for file in &contents {
             append(file, &mut writer)?;
         }
-        rounds += 1;
     }
     writer.out.flush()?;
-    Ok((writer.packets, writer.bytes, rounds))
+    Ok((writer.packets, writer.bytes))
 }
 
 fn append<W: Write>(mut file: &[u8], writer: &mut Writer<W>) -> io::Result<()> {

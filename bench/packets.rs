@@ -203,8 +203,8 @@ fn exchange(r: &mut Random, bodies: &Bodies, most: u64) -> (Vec<u8>, Vec<u8>) {
     (ask, answer)
 }
 
-/// Kept-alive connections, many at a time. Returns the number of transactions.
-pub fn http<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::Result<u64> {
+/// Kept-alive connections, many at a time. Returns the numbers of transactions and of flows.
+pub fn http<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::Result<(u64, u64)> {
     let bodies = Bodies::new(r)?;
     let (mut open, mut count, mut sum) = (Vec::new(), 0, 0);
     loop {
@@ -216,7 +216,7 @@ pub fn http<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::R
             count += 1;
         }
         if open.is_empty() {
-            return Ok(sum);
+            return Ok((sum, count));
         }
         let n = r.below(open.len() as u64) as usize;
         let goes_on = open[n].step(out, |connection| {
@@ -233,7 +233,7 @@ pub fn http<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::R
 
 /// A hundred thousand connections that all live at the same time and speak in turn: a fifth of them HTTP on port 80, a
 /// tenth HTTP on another port, the rest what no protocol is.
-pub fn flows<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::Result<u64> {
+pub fn flows<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::Result<(u64, u64)> {
     let bodies = Bodies::new(r)?;
     let count = (FLOWS * bytes >> 28).clamp(100, FLOWS);
     let mut open = Vec::new();
@@ -273,7 +273,7 @@ pub fn flows<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::
             open.iter_mut().for_each(|connection| connection.left = 0);
         }
     }
-    Ok(sum)
+    Ok((sum, count))
 }
 
 const LABELS: &[&str] = &["www", "mail", "api", "cdn-01", "images", "edge-eu-west", "login", "telemetry", "a1b2c3"];
@@ -297,8 +297,8 @@ fn record(kind: u16, data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(data);
 }
 
-/// Queries over UDP, each from a port of its own and answered. Returns the number of transactions.
-pub fn dns<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::Result<u64> {
+/// Queries over UDP, each from a port of its own and answered. Returns the numbers of transactions and of flows.
+pub fn dns<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::Result<(u64, u64)> {
     const OPT: &[u8] = &[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
     let server = Peer { ip: [192, 0, 2, 53], port: 53 };
     let mut waiting: VecDeque<(Peer, Vec<u8>)> = VecDeque::new();
@@ -369,7 +369,7 @@ pub fn dns<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::Re
         // Answers come a few queries later, in another order.
         if waiting.len() > 40 || !asking {
             let n = r.below(waiting.len().clamp(1, 20) as u64) as usize;
-            let Some((client, reply)) = waiting.remove(n) else { return Ok(sum) };
+            let Some((client, reply)) = waiting.remove(n) else { return Ok((sum, sum)) };
             out.udp(server, client, &reply)?;
         }
         out.micros += r.below(QUERY_STEP);

@@ -51,6 +51,18 @@ CASES = [
      "    storage.path chunks\n" + TAIL + "    Parser nginx\n    DB tail.db\n    storage.type filesystem\n" + ES),
 ]
 
+# Captures: packets a CPU second that are to be reached. 100,000 flows at once are to fit into PACKET_PEAK_MIB.
+PACKET_BARS = {"http": 1_100_000, "dns": 500_000, "mix": 500_000, "flows": None}
+PACKET_PEAK_MIB = {"flows": 64}
+PACKET_CASES = [
+    ("http", "web traffic"),
+    ("dns", "DNS"),
+    ("flows", "100,000 connections at once"),
+    ("mix", "the sample captures, again and again"),
+]
+PCAP = "[INPUT]\n    Name pcap\n    Tag <protocol>\n    File {file}\n"
+PACKET_NULLS = "".join(f"[OUTPUT]\n    Name null\n    Match {tag}\n" for tag in ("http", "dns", "flow"))
+
 
 def main():
     args = arguments()
@@ -68,7 +80,19 @@ def main():
         row = measure(case, conf, facts, binary, sink, work, args.repeats)
         failed |= bool(row["wrong"])
         rows.append((case, title, row))
+    packet_rows = []
+    for case, title in PACKET_CASES:
+        if args.case and case not in args.case:
+            continue
+        if case == "mix" and not os.path.isdir(os.path.join(ROOT, "../shared/data/pcap")):
+            print("mix is left out: there are no sample captures beside the project")
+            continue
+        facts = generate(gen, case, args.packet_size, work)
+        row = measure_packets(case, facts, binary, work, args.repeats)
+        failed |= bool(row["wrong"])
+        packet_rows.append((case, title, row))
     print_table(rows, args, binary)
+    print_packets(packet_rows, args)
     idle(binary, work)
     return 1 if failed else 0
 
@@ -76,11 +100,14 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=512, help="size of each file in MiB")
+    parser.add_argument("--packet-size", type=int, help="size of each capture in MiB; that of the files, 256 at most")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--profile", default="release", help="the cargo profile that was built")
     parser.add_argument("--binary", help="another program than that of the profile")
-    parser.add_argument("--case", action="append", help="only this case; may be repeated: " + ", ".join(BARS))
-    return parser.parse_args()
+    parser.add_argument("--case", action="append", help="only this case; may be repeated: " + ", ".join([*BARS, *PACKET_BARS]))
+    args = parser.parse_args()
+    args.packet_size = args.packet_size or min(args.size, 256)
+    return args
 
 
 def generate(gen, shape, size, work):
@@ -92,8 +119,9 @@ def generate(gen, shape, size, work):
         with open(facts, "w") as out:
             out.write(told)
     with open(facts) as told:
-        lines, size_bytes, kept = map(int, told.read().split())
-    return {"path": path, "lines": lines, "bytes": size_bytes, "kept": kept}
+        lines, size_bytes, *rest = map(int, told.read().split())
+    names = ("kept",) if len(rest) == 1 else ("transactions", "flows")
+    return {"path": path, "lines": lines, "bytes": size_bytes, **dict(zip(names, rest))}
 
 
 def measure(case, conf, facts, binary, sink, work, repeats):
@@ -124,6 +152,49 @@ def measure(case, conf, facts, binary, sink, work, repeats):
     wall = statistics.median(walls)
     return {"ratio": statistics.median(ratios), "cpu": statistics.median(cpus), "rate": facts["lines"] / wall,
             "mib": facts["bytes"] / wall / 2**20, "peak": max(peaks), "lines": facts["lines"], "wrong": wrong}
+
+
+def measure_packets(case, facts, binary, work, repeats):
+    cpus, walls, peaks, wrong, documents = [], [], [], "", 0
+    for _ in range(repeats):
+        box = os.path.join(work, "run")
+        shutil.rmtree(box, ignore_errors=True)
+        os.makedirs(box)
+        warm(facts["path"])
+        outputs = NULL if case == "mix" else PACKET_NULLS
+        with open(os.path.join(box, "bench.conf"), "w") as out:
+            out.write(SERVICE + PCAP.format(file=facts["path"]) + outputs)
+        cpu, wall, peak, code = timed([binary, "-c", "bench.conf"], box)
+        found, documents = check_packets(case, facts, box, code)
+        wrong = wrong or found
+        cpus.append(cpu)
+        walls.append(wall)
+        peaks.append(peak)
+    shutil.rmtree(box, ignore_errors=True)
+    cpu, wall = statistics.median(cpus), statistics.median(walls)
+    return {"cpu": cpu, "rate": facts["lines"] / cpu, "mib": facts["bytes"] / wall / 2**20, "peak": max(peaks),
+            "packets": facts["lines"], "documents": documents, "wrong": wrong}
+
+
+def check_packets(case, facts, box, code):
+    """What is missing, in words, and the number of documents."""
+    with open(os.path.join(box, "stderr")) as log:
+        said = log.read()
+    if code != 0:
+        return f"exit code {code}\n{said}", 0
+    packets = number(r"was read: (\d+) packets", said)
+    if packets != facts["lines"]:
+        return f"{packets} of {facts['lines']} packets read\n{said}", 0
+    http, dns, flow = (number(rf"output null\.{n}: (\d+) records", said) for n in range(3))
+    if case == "mix":
+        return "", http
+    got = dns if case == "dns" else http
+    if got != facts["transactions"]:
+        return f"{got} of {facts['transactions']} transactions\n{said}", got
+    # A connection that goes on has more than one record.
+    if flow < facts["flows"]:
+        return f"{flow} records of {facts['flows']} flows\n{said}", got
+    return "", got + flow
 
 
 def warm(path):
@@ -209,6 +280,20 @@ def print_table(rows, args, binary):
         print(f"| {title} | {row['ratio']:.2f} | {BARS[case]} | {row['cpu']:.2f} | {row['rate']:,.0f} | {row['mib']:.0f} "
               f"| {row['peak']:.1f} | {complete} ({row['lines']:,}) |")
     print(f"\nBinary: {size:.2f} MiB (bar {BINARY_MIB}). Peak RSS bar: {PEAK_MIB} MiB.")
+    for _, title, row in rows:
+        if row["wrong"]:
+            print(f"\n{title}: {row['wrong']}", file=sys.stderr)
+
+
+def print_packets(rows, args):
+    print(f"\nCaptures of {args.packet_size} MiB, offline → null, flows on\n")
+    print("| Case | packets/CPU s | bar | CPU s | MiB/s | peak RSS MiB | bar | packets | documents |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for case, title, row in rows:
+        bar, peak = PACKET_BARS[case], PACKET_PEAK_MIB.get(case, "")
+        complete = "all" if not row["wrong"] else "MISSING"
+        print(f"| {title} | {row['rate']:,.0f} | {f'{bar:,}' if bar else ''} | {row['cpu']:.2f} | {row['mib']:.0f} "
+              f"| {row['peak']:.1f} | {peak} | {row['packets']:,} | {complete} ({row['documents']:,}) |")
     for _, title, row in rows:
         if row["wrong"]:
             print(f"\n{title}: {row['wrong']}", file=sys.stderr)
