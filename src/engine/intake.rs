@@ -149,9 +149,13 @@ impl InputState {
     }
 
     /// Closes the open batches that an output waits for, or all when `force`d. The others stay open and grow: many small
-    /// chunks for a destination that is down would cost more than they hold. Answers whether some stay.
+    /// chunks for a destination that is down would cost more than they hold. What its input has not committed yet is left
+    /// alone: no filter has seen it. Answers whether some stay.
     pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>, force: bool) -> bool {
         let wanted = |tag: &Tag, stream: &Stream| {
+            if !stream.batch.fresh().is_empty() {
+                return false;
+            }
             let route = self.route(core, tag);
             let outputs = || route.outputs.iter().filter_map(|&i| core.outputs().get(i));
             // An empty one holds nothing but memory.

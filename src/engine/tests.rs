@@ -28,16 +28,17 @@ struct Lines {
     count: usize,
     per: usize,
     acked: Rc<Cell<usize>>,
+    /// The same lines under each of these, written before any of them is committed.
+    tags: Vec<Tag>,
 }
 
 impl Input for Lines {
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let tag = cx.tag().clone();
             for from in (0..self.count).step_by(self.per) {
                 let to = (from + self.per).min(self.count);
-                {
-                    let mut b = cx.batch(&tag);
+                for tag in &self.tags {
+                    let mut b = cx.batch(tag);
                     for n in from..to {
                         let m = b.begin();
                         b.push_text(Key::of("log"), format!("line {n}").as_bytes());
@@ -45,7 +46,11 @@ impl Input for Lines {
                     }
                 }
                 let acked = self.acked.clone();
-                cx.commit(&tag, Some(Ack::new(move || acked.set(acked.get() + to - from)))).await;
+                let ack = Ack::new(move || acked.set(acked.get() + to - from));
+                self.tags.iter().for_each(|tag| cx.commit_now(tag, Some(ack.clone())));
+                drop(ack);
+                rt::yield_now().await;
+                cx.wait_for_room().await;
             }
             cx.exit(0);
             cx.drained().await;
@@ -132,6 +137,18 @@ struct Run {
 }
 
 fn run(count: usize, per: usize, limit: usize, filters: Vec<Box<dyn Filter>>, store: Store, retry: Option<u32>) -> Run {
+    run_tags(&["t"], count, per, limit, filters, store, retry)
+}
+
+fn run_tags(
+    tags: &[&str],
+    count: usize,
+    per: usize,
+    limit: usize,
+    filters: Vec<Box<dyn Filter>>,
+    store: Store,
+    retry: Option<u32>,
+) -> Run {
     let any = || Rule { pattern: Some(Wildcard::new("*")), regex: None };
     let rules = filters.iter().map(|_| any()).collect();
     let backoff = Backoff { base_secs: 0, cap_secs: 0 };
@@ -170,7 +187,7 @@ fn run(count: usize, per: usize, limit: usize, filters: Vec<Box<dyn Filter>>, st
     };
     let _ = core.parts.set(parts);
     let acked = Rc::new(Cell::new(0));
-    let input = Box::new(Lines { count, per, acked: acked.clone() });
+    let input = Box::new(Lines { count, per, acked: acked.clone(), tags: tags.iter().map(|t| Tag::new(t)).collect() });
     let ready = Ready { state, label: "input:lines:lines.0".into(), tag: Tag::new("t"), input };
     let engine = Engine { core: core.clone(), inputs: vec![ready], storage: storage_conf(), replay: None };
     assert_eq!(engine.run().unwrap(), 0);
@@ -204,6 +221,16 @@ fn filters_drop_and_re_emit_and_acks_wait_for_both() {
     assert_eq!(r.acked, 100);
     let f = &r.core.filters()[0].stats;
     assert_eq!((f.records.get(), f.drop_records.get(), f.add_records.get()), (100, 60, 10));
+}
+
+/// What an input has written and not committed yet is no business of the engine, however short memory is.
+#[test]
+fn a_commit_under_pressure_leaves_the_other_tags_alone() {
+    let store = Store { slow: Some(Duration::from_millis(1)), ..Store::default() };
+    let r = run_tags(&["t", "u", "v"], 2000, 50, 8 * 1024, vec![Box::new(Odd)], store, None);
+    let odd = r.got.iter().filter(|l| l.ends_with(['1', '3', '5', '7', '9'])).count();
+    assert_eq!((odd, r.got.len()), (0, 3 * 1000));
+    assert_eq!((r.acked, r.core.inputs()[0].stats.records.get()), (2000, 6000));
 }
 
 #[test]

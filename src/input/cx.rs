@@ -66,7 +66,8 @@ impl InputCx {
         &self.tag
     }
 
-    /// The open batch of a tag. The borrow must end before the next `await` and before [`Self::commit`].
+    /// The open batch of a tag. The borrow must end before the next `await` and before [`Self::commit`]; what is written must
+    /// be committed before the next `await`.
     pub fn batch(&self, tag: &Tag) -> RefMut<'_, Batch> {
         self.intake.open(tag)
     }

@@ -214,7 +214,12 @@ impl Analyzer {
             if flow.packets() > 0 && env.now >= later(flow.last, settings.flow_timeout) {
                 report(&mut env, flow, Why::Timeout);
             } else if env.now >= flow.report {
-                report(&mut env, flow, Why::Period);
+                let period = settings.flows.flatten().unwrap_or_default();
+                // What has not changed is not told again.
+                if later(flow.last, period) > flow.report {
+                    report(&mut env, flow, Why::Period);
+                }
+                flow.report = later(env.now, period);
             }
             settle(&env, table, heap, slot);
         }
@@ -288,10 +293,7 @@ fn report(env: &mut Env<'_, '_>, flow: &mut Flow, why: Why) {
     if env.settings.flows.is_some() && flow.packets() > 0 {
         report::write(env.out, flow, why);
     }
-    if why == Why::Period {
-        let period = env.settings.flows.flatten().unwrap_or_default();
-        flow.report = later(env.now, period);
-    } else {
+    if why != Why::Period {
         flow.count = Default::default();
         flow.report = Time(i64::MAX);
     }
