@@ -48,19 +48,35 @@ const DNS_TYPES: &[(u64, &str)] = &[
     (13, "HINFO"),
     (15, "MX"),
     (16, "TXT"),
+    (17, "RP"),
+    (18, "AFSDB"),
     (24, "SIG"),
     (25, "KEY"),
     (28, "AAAA"),
+    (29, "LOC"),
     (33, "SRV"),
     (35, "NAPTR"),
+    (36, "KX"),
+    (37, "CERT"),
+    (39, "DNAME"),
     (41, "OPT"),
+    (42, "APL"),
     (43, "DS"),
+    (44, "SSHFP"),
+    (45, "IPSECKEY"),
     (46, "RRSIG"),
     (47, "NSEC"),
     (48, "DNSKEY"),
     (50, "NSEC3"),
     (51, "NSEC3PARAM"),
+    (49, "DHCID"),
     (52, "TLSA"),
+    (53, "SMIMEA"),
+    (59, "CDS"),
+    (60, "CDNSKEY"),
+    (61, "OPENPGPKEY"),
+    (62, "CSYNC"),
+    (63, "ZONEMD"),
     (64, "SVCB"),
     (65, "HTTPS"),
     (99, "SPF"),
@@ -89,7 +105,7 @@ fn dns_type(name: &str) -> String {
 
 fn dns_rcode(name: &str) -> String {
     let known = DNS_RCODES.iter().position(|n| *n == name).map(|n| n.to_string());
-    known.unwrap_or_else(|| name.trim_start_matches("RCODE").to_owned())
+    known.unwrap_or_else(|| name.trim_start_matches("Unknown ").to_owned())
 }
 
 fn dns_truth(truth: &Truth) -> Vec<String> {
@@ -104,7 +120,9 @@ fn dns_truth(truth: &Truth) -> Vec<String> {
         for (i, id) in ids.iter().enumerate() {
             let id = number(id).unwrap_or(0);
             // Responses alone have a code, messages with a question alone a name; the first question counts.
-            let asked = counts.get(i).and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
+            // An update has a zone in place of its questions, which the table does not count.
+            let zone = || usize::from(question < names.len());
+            let asked = counts.get(i).and_then(|n| n.parse::<usize>().ok()).unwrap_or_else(zone);
             let named = |list: &[String]| list.get(question).filter(|_| asked > 0).cloned().unwrap_or_default();
             let (name, kind) = (named(&names), named(&types));
             question += asked;
@@ -122,7 +140,11 @@ fn dns_truth(truth: &Truth) -> Vec<String> {
 
 fn dns_ours(doc: &Value) -> Vec<String> {
     let id = at(doc, "dns.id");
-    let name = text(doc, "dns.question.name").trim_end_matches('.');
+    // A dot inside a label has a backslash, which tshark leaves out; the root is nothing there.
+    let name = match text(doc, "dns.question.name") {
+        "." => String::new(),
+        name => name.replace("\\.", ".").replace("\\\\", "\\"),
+    };
     let kind = dns_type(text(doc, "dns.question.type"));
     let mut found = Vec::new();
     if at(doc, "event.start").is_string() {
