@@ -27,6 +27,9 @@ const LINGER: Duration = Duration::from_secs(3);
 /// How long a silent connection that did not end keeps what was learnt of it, memory allowing.
 const CONNECTION_IDLE: Duration = Duration::from_secs(3600);
 
+/// How long a short exchange takes at most.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// What an analyzer is to do.
 #[derive(Debug)]
 pub struct Settings {
@@ -215,8 +218,11 @@ impl Analyzer {
                 report(&mut env, flow, Why::Timeout);
             } else if env.now >= flow.report {
                 let period = settings.flows.flatten().unwrap_or_default();
-                // What has not changed is not told again.
-                if later(flow.last, period) > flow.report {
+                // What has not changed is not told again. A short exchange that has been silent since is over, most
+                // likely: then its end tells all of it.
+                let is_new = flow.last > flow.told;
+                let is_short = flow.last <= later(flow.told.max(flow.begun), SHORT);
+                if is_new && !(is_short && env.now >= later(flow.last, period / 2)) {
                     report(&mut env, flow, Why::Period);
                 }
                 flow.report = later(env.now, period);
@@ -292,6 +298,7 @@ fn restart(flow: &mut Flow, now: Time, settings: &Settings) {
 fn report(env: &mut Env<'_, '_>, flow: &mut Flow, why: Why) {
     if env.settings.flows.is_some() && flow.packets() > 0 {
         report::write(env.out, flow, why);
+        flow.told = flow.last;
     }
     if why != Why::Period {
         flow.count = Default::default();

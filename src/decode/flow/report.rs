@@ -5,7 +5,6 @@ use crate::decode::common::{self, Common};
 use crate::decode::{Dir, Doc, Out, Transport};
 use crate::event::{Batch, Key};
 use crate::util::murmur3::murmur3_x64_128;
-use std::fmt::Write;
 
 /// The dataset of flows.
 pub const DATASET: &str = "flow";
@@ -130,10 +129,12 @@ fn id(flow: &Flow) -> [u8; 22] {
     out
 }
 
-fn mac(octets: [u8; 6]) -> Vec<u8> {
-    let mut text = String::with_capacity(17);
-    for (i, octet) in octets.iter().enumerate() {
-        let _ = write!(text, "{}{octet:02x}", if i > 0 { ":" } else { "" });
+fn mac(octets: [u8; 6]) -> [u8; 17] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b':'; 17];
+    for (pair, octet) in text.chunks_mut(3).zip(octets) {
+        pair[0] = HEX[usize::from(octet >> 4)];
+        pair[1] = HEX[usize::from(octet & 15)];
     }
-    text.into_bytes()
+    text
 }

@@ -29,6 +29,8 @@ pub struct Flow {
     pub last: Time,
     /// When the next record of a flow that goes on is due.
     pub report: Time,
+    /// The last packet that a record told of.
+    pub told: Time,
     /// When it is to be looked at: a copy of what the wheel knows.
     pub due: Time,
     /// When the conversation wants to be woken.
@@ -126,6 +128,7 @@ impl Flow {
             begun: now,
             last: now,
             report: Time(i64::MAX),
+            told: Time(i64::MIN),
             due: Time(i64::MAX),
             wake: None,
             app: App::Unknown(0),
