@@ -9,7 +9,20 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Captures whose documents may change with the order or the cut of their segments, and why.
-const NOT_THE_SAME: &[(&str, &str)] = &[];
+const NOT_THE_SAME: &[(&str, &str)] = &[(
+    "broken/sv-firewall-tcp-session-decode-malformed-ipv4.pcap",
+    "a method that nobody knows, in a line that comes in two pieces: nothing tells HTTP by the first",
+)];
+
+/// A capture with TCP in it.
+struct Case<'a> {
+    name: &'a str,
+    frames: &'a [Frame],
+    /// What its frames say as they are.
+    before: Run,
+    /// Segments are missing: when a hole is a hole depends on what comes around it.
+    has_holes: bool,
+}
 
 /// Fields that say when, not what.
 const TIMES: &[&str] = &["start", "end", "duration"];
@@ -30,18 +43,23 @@ fn said(run: &Run, with_times: bool) -> BTreeMap<String, usize> {
     all
 }
 
+/// Larger captures say the same more often, and take most of the time.
+const LARGE: usize = 400_000;
+
 /// All captures with TCP in them, asked for by PACKETS.
-fn each_tcp_capture(mut test: impl FnMut(&str, &[Frame], &Run)) {
+fn each_tcp_capture(mut test: impl FnMut(Case<'_>)) {
     let Some(data) = samples("data") else { return };
     let scope = super::Scope::asked();
     let mut seen = 0;
     for capture in captures(&data).iter().filter(|c| scope.takes(&c.name)) {
         let (frames, _) = frames(&capture.path);
-        if !frames.iter().any(|f| mutate::Segment::of(f).is_some_and(|s| s.is_plain())) {
+        let has_data = frames.iter().any(|f| mutate::Segment::of(f).is_some_and(|s| s.is_plain()));
+        if !has_data || frames.iter().map(|f| f.data.len()).sum::<usize>() > LARGE {
             continue;
         }
         seen += 1;
-        test(&capture.name, &frames, &analyze(&frames, &[]));
+        let has_holes = capture.truth.meta("tcp_lost_segment_frames").is_some_and(|n| n > 0);
+        test(Case { name: &capture.name, frames: &frames, before: analyze(&frames, &[]), has_holes });
     }
     assert!(seen > 50 || !scope.names.is_empty(), "{seen} captures with TCP");
 }
@@ -61,10 +79,11 @@ fn difference(before: &BTreeMap<String, usize>, after: &BTreeMap<String, usize>)
 
 fn stays_the_same(what: &str, with_times: bool, change: fn(&[Frame]) -> Vec<Frame>) {
     let mut wrong = String::new();
-    each_tcp_capture(|name, frames, before| {
+    each_tcp_capture(|Case { name, frames, before, has_holes }| {
         let after = analyze(&change(frames), &[]);
-        let known = NOT_THE_SAME.iter().any(|(n, _)| *n == name);
-        if let Some(lines) = difference(&said(before, with_times), &said(&after, with_times)).filter(|_| !known) {
+        let known = NOT_THE_SAME.iter().any(|(n, _)| *n == name) || (has_holes && !with_times);
+        let with_times = with_times && !has_holes;
+        if let Some(lines) = difference(&said(&before, with_times), &said(&after, with_times)).filter(|_| !known) {
             _ = writeln!(wrong, "{name}:\n{lines}");
         }
     });
@@ -96,6 +115,9 @@ fn short_packets_are_counted_in_full() {
     let scope = super::Scope::asked();
     for capture in captures(&data).iter().filter(|c| scope.takes(&c.name)) {
         let (frames, _) = frames(&capture.path);
+        if frames.iter().map(|f| f.data.len()).sum::<usize>() > LARGE {
+            continue;
+        }
         let count = |frames: &[Frame]| flows::ours(&analyze(frames, &[]).docs);
         let short = analyze(&mutate::snap(&frames, 96), &[]);
         assert_eq!(short.stats.packets, frames.len() as u64);
@@ -109,15 +131,17 @@ fn short_packets_are_counted_in_full() {
 /// One side alone: nobody answers, and what is said is said all the same.
 #[test]
 fn one_side_alone_is_understood() {
-    each_tcp_capture(|name, frames, _| {
+    each_tcp_capture(|Case { name, frames, before, .. }| {
         let sum = |run: &Run| run.of("flow").map(|d| d["network"]["packets"].as_u64().unwrap_or(0)).sum::<u64>();
-        let both = sum(&analyze(frames, &[]));
+        let both = sum(&before);
         let sides = [true, false].map(|low| analyze(&mutate::one_side(frames, low), &[]));
-        let others = sum(&analyze(
-            &frames.iter().filter(|f| mutate::Segment::of(f).is_none()).cloned().collect::<Vec<_>>(),
-            &[],
-        ));
-        assert_eq!(sum(&sides[0]) + sum(&sides[1]), both + others, "{name}");
+        let others: Vec<Frame> = frames.iter().filter(|f| mutate::Segment::of(f).is_none()).cloned().collect();
+        let others = analyze(&others, &[]);
+        if others.of("flow").any(|d| d["network"]["transport"] == "tcp") {
+            // Fragments or tunnels, which were not taken apart.
+            return;
+        }
+        assert_eq!(sum(&sides[0]) + sum(&sides[1]), both + sum(&others), "{name}");
         for doc in sides.iter().flat_map(|s| s.of("http")).filter(|_| super::Scope::asked().wants("http")) {
             let both = doc["http"].get("request").is_some() && doc["http"].get("response").is_some();
             assert!(!both, "{name}: {doc}");
@@ -129,14 +153,14 @@ fn one_side_alone_is_understood() {
 #[test]
 fn a_lost_segment_costs_its_own_transactions() {
     let mut wrong = String::new();
-    each_tcp_capture(|name, frames, before| {
+    each_tcp_capture(|Case { name, frames, before, .. }| {
         for nth in [1, 4, 9, 20] {
             let Some((at, rest)) = mutate::lose(frames, nth) else { break };
             let connection = mutate::Segment::of(&frames[at]).map(|s| s.connection());
             let after = analyze(&rest, &[]);
             for dataset in ["http", "dns"].into_iter().filter(|d| super::Scope::asked().wants(d)) {
                 let others = |run: &Run| run.of(dataset).count();
-                let (all, left) = (others(before), others(&after));
+                let (all, left) = (others(&before), others(&after));
                 // A request and a response may come apart, and the transaction before and behind the hole may be hurt.
                 if left + 2 < all {
                     _ = writeln!(wrong, "{name} without frame {}: {left} of {all} {dataset} documents", at + 1);
@@ -145,7 +169,7 @@ fn a_lost_segment_costs_its_own_transactions() {
             if !super::Scope::asked().wants("http") {
                 continue;
             }
-            let same = said(before, false) == said(&after, false);
+            let same = said(&before, false) == said(&after, false);
             let noted = |d: &&Value| d["error"].get("message").is_some() || d["status"] == "Error";
             let fewer = after.of("http").count() < before.of("http").count();
             if !same && !fewer && connection.is_some() && !after.docs.iter().any(|d| noted(&d)) {

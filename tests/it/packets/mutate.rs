@@ -104,8 +104,8 @@ pub fn cut(frames: &[Frame]) -> Vec<Frame> {
     out
 }
 
-/// Turns round each three segments of data that follow each other in one direction, with no data of the other direction
-/// between them. Times stay where they are.
+/// Turns round each three segments of data that follow each other in one direction, with nothing of the other direction
+/// between them: what it acknowledged it had, so that a capture shows it after it. Times stay where they are.
 pub fn reorder(frames: &[Frame]) -> Vec<Frame> {
     let mut out = frames.to_vec();
     // For each connection: who spoke last, and where.
@@ -121,10 +121,6 @@ pub fn reorder(frames: &[Frame]) -> Vec<Frame> {
     for (i, frame) in frames.iter().enumerate() {
         let Some(s) = Segment::of(frame) else { continue };
         let (from, places) = runs.entry(s.connection()).or_default();
-        let is_empty = s.len() == 0 && s.flags & (SYN | FIN | RST) == 0;
-        if is_empty {
-            continue;
-        }
         if !s.is_plain() || *from != s.ends[0] || places.len() == 3 {
             turn(&mut out, places);
             *from = s.ends[0].clone();

@@ -165,12 +165,18 @@ fn http_path(target: &str) -> &str {
     &rest[..rest.find(['?', '#']).unwrap_or(rest.len())]
 }
 
+/// The target of CONNECT is no path.
+fn http_request(method: &str, target: &str) -> String {
+    format!("request {method} {}", if method == "CONNECT" { "" } else { http_path(target) })
+}
+
 fn http_truth(truth: &Truth) -> Vec<String> {
     let mut found = Vec::new();
-    for row in rows(truth, "http") {
+    // SSDP is HTTP's form in UDP; it is no subject here.
+    for row in rows(truth, "http").filter(|r| !r.text("stream").starts_with("udp")) {
         let targets = row.values("http.request.uri");
         for (i, method) in row.values("http.request.method").iter().enumerate() {
-            found.push(format!("request {method} {}", http_path(targets.get(i).map_or("", |t| t))));
+            found.push(http_request(method, targets.get(i).map_or("", |t| t)));
         }
         found.extend(row.values("http.response.code").iter().map(|code| format!("response {code}")));
     }
@@ -181,7 +187,7 @@ fn http_ours(doc: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let method = text(doc, "http.request.method");
     if !method.is_empty() {
-        found.push(format!("request {} {}", method.to_uppercase(), http_path(text(doc, "url.path"))));
+        found.push(http_request(&method.to_uppercase(), text(doc, "url.path")));
     }
     if let Some(code) = at(doc, "http.response.status_code").as_u64() {
         found.push(format!("response {code}"));
