@@ -82,7 +82,11 @@ pub struct Analyzer {
     clock: Time,
     /// Heap bytes of all flows.
     heap: usize,
+    /// Flows whose deadlines have come, and how many of them were looked at.
     due: Vec<u32>,
+    looked: usize,
+    /// Where [`Self::finish_some`] goes on.
+    ended: u32,
 }
 
 impl Analyzer {
@@ -98,6 +102,8 @@ impl Analyzer {
             clock: Time(i64::MIN),
             heap: 0,
             due: Vec::new(),
+            looked: 0,
+            ended: 0,
         }
     }
 
@@ -171,26 +177,50 @@ impl Analyzer {
     }
 
     /// Moves the clock on: what waited too long is told.
+    #[inline]
     pub fn tick(&mut self, now: Time, sink: &mut dyn Sink) {
-        if now <= self.clock {
-            return;
+        while self.tick_some(now, usize::MAX, sink) {}
+    }
+
+    /// As [`Self::tick`], but looks at `max` flows at most: after a silence very many may be due. Whether there are more.
+    #[inline]
+    pub fn tick_some(&mut self, now: Time, max: usize, sink: &mut dyn Sink) -> bool {
+        self.clock = self.clock.max(now);
+        let is_due = self.looked < self.due.len() || self.table.wheel.is_behind(self.clock);
+        is_due && self.look(max, sink)
+    }
+
+    #[cold]
+    fn look(&mut self, max: usize, sink: &mut dyn Sink) -> bool {
+        if self.looked >= self.due.len() {
+            self.due.clear();
+            self.looked = 0;
+            self.table.wheel.advance(self.clock, &mut self.due);
         }
-        self.clock = now;
-        if !self.table.wheel.is_behind(now) {
-            return;
+        let end = self.due.len().min(self.looked.saturating_add(max));
+        while self.looked < end {
+            let slot = self.due.get(self.looked).copied();
+            self.looked += 1;
+            slot.into_iter().for_each(|slot| self.due(slot, sink));
         }
-        let mut due = std::mem::take(&mut self.due);
-        self.table.wheel.advance(now, &mut due);
-        for slot in due.drain(..) {
-            self.due(slot, sink);
-        }
-        self.due = due;
+        end < self.due.len()
     }
 
     /// The capture ends: everything is told.
     pub fn finish(&mut self, sink: &mut dyn Sink) {
-        let all: Vec<u32> = self.table.live().collect();
-        all.into_iter().for_each(|slot| self.end(slot, Why::End, sink));
+        while self.finish_some(usize::MAX, sink) {}
+    }
+
+    /// As [`Self::finish`], but ends `max` flows at most: all at once may be more documents than there is room for.
+    /// Whether there are more. No packet may come before all are ended.
+    pub fn finish_some(&mut self, max: usize, sink: &mut dyn Sink) -> bool {
+        let some: Vec<u32> = self.table.live(self.ended).take(max).collect();
+        self.ended = some.last().map_or(0, |slot| slot + 1);
+        some.into_iter().for_each(|slot| self.end(slot, Why::End, sink));
+        if self.table.is_empty() {
+            self.ended = 0;
+        }
+        !self.table.is_empty()
     }
 
     /// The deadline of a flow has come.

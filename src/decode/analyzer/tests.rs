@@ -280,6 +280,37 @@ fn memory_is_bounded_by_giving_up_the_oldest() {
     assert_eq!(evicted as u64, analyzer.stats().evicted);
 }
 
+#[test]
+fn time_may_pass_and_a_capture_end_in_steps() {
+    let begin = || {
+        let (mut analyzer, mut docs) = (analyzer(settings(), true), Docs::default());
+        for i in 0..100u32 {
+            let talk = Frames::tcp(&format!("10.1.0.{i}:5000"), SERVER).handshake().client(b"Qone\n");
+            feed(&mut analyzer, &talk.take(), &mut docs);
+        }
+        (analyzer, docs)
+    };
+    let ((mut one, mut all), (mut other, mut some)) = (begin(), begin());
+    let later = Time(one.clock.0 + 60_000_000_000);
+    one.tick(later, &mut all);
+    let mut steps = 0;
+    while other.tick_some(later, 7, &mut some) {
+        steps += 1;
+    }
+    assert!(steps >= 14, "{steps}");
+    assert_eq!(all.0, some.0);
+    assert!(all.0.len() >= 100);
+    let ((mut one, mut all), (mut other, mut some)) = (begin(), begin());
+    one.finish(&mut all);
+    let mut steps = 0;
+    while other.finish_some(7, &mut some) {
+        steps += 1;
+    }
+    assert_eq!((steps, other.flows()), (14, 0));
+    assert_eq!(all.0, some.0);
+    assert_eq!(all.0.len(), 200);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

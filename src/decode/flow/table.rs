@@ -86,9 +86,9 @@ impl Table {
         self.free.push(slot);
     }
 
-    /// All slots in use, in their order.
-    pub fn live(&self) -> impl Iterator<Item = u32> {
-        (0..self.slots.len() as u32).filter(|&s| self.slots[s as usize].is_live)
+    /// The slots in use from one on, in their order.
+    pub fn live(&self, from: u32) -> impl Iterator<Item = u32> {
+        (from..self.slots.len() as u32).filter(|&s| self.slots[s as usize].is_live)
     }
 
     /// The flow to give up when memory is short: the least recently seen of a few, the next few at the next call.

@@ -50,7 +50,7 @@ pub async fn run(conf: PcapConf, files: Vec<File>, work: Work, cx: InputCx) -> R
         for file in files.iter().filter(|f| round == 0 || **f != File::Stdin) {
             reading.file(file).await;
         }
-        reading.end_of_round();
+        reading.end_of_round().await;
         round = round.saturating_add(1);
         if reading.span.is_none() {
             log::warn!("[{}] no packets were read", cx.label());
@@ -121,6 +121,9 @@ impl Reading {
                     let time = self.time(packet.time);
                     if self.pace.is_some() {
                         self.pause(time).await;
+                    }
+                    while self.work.tick_some(time) {
+                        self.rest().await;
                     }
                     self.packet(&Packet { time, ..packet });
                     if self.turn >= TURN {
@@ -201,7 +204,9 @@ impl Reading {
                 return;
             }
             let left = i64::try_from(end.saturating_duration_since(rt::now()).as_nanos()).unwrap_or(i64::MAX);
-            self.work.tick(Time(next.0.saturating_sub(left)));
+            while self.work.tick_some(Time(next.0.saturating_sub(left))) {
+                self.rest().await;
+            }
             self.hand_on();
         }
     }
@@ -222,9 +227,10 @@ impl Reading {
     }
 
     /// The capture is over: what waits is written. The next round begins a second later.
-    fn end_of_round(&mut self) {
-        self.work.finish();
-        self.hand_on();
+    async fn end_of_round(&mut self) {
+        while self.work.finish_some() {
+            self.rest().await;
+        }
         if let Some((first, last)) = self.span {
             let round = last.0.saturating_sub(first.0).saturating_add(BETWEEN_ROUNDS);
             self.shift = self.shift.saturating_add(round);

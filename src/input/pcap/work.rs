@@ -15,6 +15,8 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Documents after which they are handed on, whatever else is going on: about half a chunk.
 const DOCUMENTS: u64 = 256;
+/// Flows that are told of in one step.
+const STEP: usize = 256;
 /// The least that `Max_Memory` can be, in bytes: room for some connections and the fragments of their packets.
 const MIN_MEMORY: u64 = 8_000_000;
 
@@ -93,6 +95,12 @@ impl Work {
         self.analyzer.tick(now, &mut self.out);
     }
 
+    /// As [`Self::tick`], in steps: whether there is another one to take, after the records found room.
+    #[inline]
+    pub fn tick_some(&mut self, now: Time) -> bool {
+        self.analyzer.tick_some(now, STEP, &mut self.out)
+    }
+
     /// Whether something waits for time to pass.
     pub fn waits(&self) -> bool {
         self.analyzer.is_waiting()
@@ -109,6 +117,13 @@ impl Work {
                 *before = now;
             }
         }
+    }
+
+    /// As [`Self::finish`], in steps.
+    pub fn finish_some(&mut self) -> bool {
+        let more = self.analyzer.finish_some(STEP, &mut self.out);
+        self.commit();
+        more
     }
 
     /// Nothing more will come: what waits is written.
