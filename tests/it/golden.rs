@@ -126,7 +126,6 @@ fn every_plugin_has_a_case() {
 
 /// Plugins whose output cannot be told beforehand, or that need a peer: other tests run them.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("input", "pcap"),
     ("input", "random"),
     ("input", "tcp"),
     ("output", "counter"),

@@ -17,6 +17,7 @@ mod lab;
 mod layers;
 mod net;
 mod packets;
+mod pcap_files;
 #[cfg(feature = "es")]
 mod real;
 #[cfg(feature = "es")]

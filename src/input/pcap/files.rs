@@ -99,6 +99,7 @@ impl Reading {
         self.hand_on();
         let label = self.cx.label();
         match end {
+            Ok(()) if self.cx.is_stopping() => log::info!("[{label}] {name}: stopped after {packets} packets"),
             Ok(()) => log::info!("[{label}] {name} was read: {packets} packets"),
             Err(why) => {
                 self.damaged += 1;
@@ -117,11 +118,14 @@ impl Reading {
         loop {
             match capture.packet() {
                 Ok(Some(packet)) => {
-                    *count += 1;
                     let time = self.time(packet.time);
                     if self.pace.is_some() {
                         self.pause(time).await;
+                        if cx.is_stopping() {
+                            return Ok(());
+                        }
                     }
+                    *count += 1;
                     while self.work.tick_some(time) {
                         self.rest().await;
                     }
