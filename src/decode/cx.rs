@@ -35,7 +35,7 @@ pub struct Cx<'a> {
     pub(super) since: Time,
     pub(super) skipped: bool,
     pub(super) flow: &'a FlowInfo,
-    pub(super) wake: &'a mut Option<Time>,
+    pub(super) wake: &'a mut Time,
     pub(super) out: Out<'a>,
 }
 
@@ -120,9 +120,7 @@ impl Cx<'_> {
     /// Asks for [`super::Conversation::expire`] at a time, to within a quarter of a second. There is one such time in a
     /// conversation: the earliest asked for. It is forgotten when it comes.
     pub fn wake_at(&mut self, at: Time) {
-        if self.wake.is_none_or(|old| at < old) {
-            *self.wake = Some(at);
-        }
+        *self.wake = at.min(*self.wake);
     }
 
     /// Writes a document: what `head` says, then `fields`. The record's time is the start, or the end where there is none.

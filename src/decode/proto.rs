@@ -141,7 +141,8 @@ pub struct Step {
 /// What a conversation wants next of a direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// To be called when at least this many bytes stand behind the used ones; 0 and 1 are any.
+    /// To be called when at least this many bytes stand behind the used ones; 0 and 1 are any. When no byte is left, it is
+    /// called with whatever comes.
     More(usize),
     /// The next `n` bytes need not be shown. A gap among them is told all the same; then the rest is skipped.
     Skip(u64),

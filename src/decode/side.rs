@@ -11,15 +11,19 @@ pub const HELD_MAX: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Side {
     held: Option<Box<Held>>,
+    /// Bytes that need not be shown; all there will be is [`ALL`].
     skip: u64,
-    want: u32,
-    ignored: bool,
 }
+
+/// Nothing more is wanted.
+const ALL: u64 = u64::MAX;
 
 #[derive(Debug)]
 struct Held {
     bytes: Vec<u8>,
     since: Time,
+    /// How many there must be before they are shown.
+    want: usize,
 }
 
 /// What became of bytes that were fed.
@@ -38,39 +42,32 @@ pub enum Fed {
 impl Side {
     /// Gives a conversation the next bytes of its direction.
     pub fn feed(&mut self, conv: &mut dyn Conversation, cx: &mut Cx<'_>, dir: Dir, bytes: &[u8]) -> Fed {
-        let skipped = self.skip.min(bytes.len() as u64);
-        self.skip -= skipped;
-        let bytes = bytes.get(skipped as usize..).unwrap_or_default();
-        if self.ignored || bytes.is_empty() {
-            return Fed::On;
-        }
+        let skipped = self.skip(bytes.len() as u64) as usize;
+        let Some(bytes @ [_, ..]) = bytes.get(skipped..) else { return Fed::On };
         match self.held.take() {
-            None if bytes.len() < self.want as usize => {
-                self.hold(bytes, cx.time);
-                self.bounded(conv, cx, dir)
-            }
             None => {
                 cx.since = cx.time;
-                let (used, fed) = self.drive(conv, cx, dir, bytes, 0);
+                let Driven { used, want, fed } = self.drive(conv, cx, dir, bytes, 0);
                 if let Some(rest @ [_, ..]) = bytes.get(used..) {
-                    self.hold(rest, cx.time);
+                    self.held = Some(Box::new(Held { bytes: rest.to_vec(), since: cx.time, want }));
                 }
                 self.after(fed, conv, cx, dir)
             }
             Some(mut held) => {
                 let old = held.bytes.len();
                 held.bytes.extend_from_slice(bytes);
-                if held.bytes.len() < self.want as usize {
+                if held.bytes.len() < held.want {
                     self.held = Some(held);
-                    return self.bounded(conv, cx, dir);
+                    return self.after(Fed::On, conv, cx, dir);
                 }
                 cx.since = held.since;
-                let (used, fed) = self.drive(conv, cx, dir, &held.bytes, old);
+                let Driven { used, want, fed } = self.drive(conv, cx, dir, &held.bytes, old);
                 if used < held.bytes.len() {
                     if used >= old {
                         held.since = cx.time;
                     }
                     held.bytes.drain(..used);
+                    held.want = want;
                     self.held = Some(held);
                 }
                 self.after(fed, conv, cx, dir)
@@ -80,15 +77,14 @@ impl Side {
 
     /// Tells a conversation of bytes that were not captured.
     pub fn gap(&mut self, conv: &mut dyn Conversation, cx: &mut Cx<'_>, dir: Dir, lost: u64) {
-        let skipped = self.skip.min(lost);
-        self.skip -= skipped;
-        if self.ignored {
+        let is_ignored = self.skip == ALL;
+        let skipped = self.skip(lost);
+        if is_ignored {
             return;
         }
         cx.skipped = skipped == lost;
         cx.since = cx.time;
         let held = self.held.take().map_or(0, |h| h.bytes.len() as u64);
-        self.want = 0;
         conv.gap(cx, dir, lost.saturating_add(held));
     }
 
@@ -96,14 +92,13 @@ impl Side {
     pub fn keep(&mut self, bytes: &[u8], since: Time) {
         match &mut self.held {
             Some(held) => held.bytes.extend_from_slice(bytes),
-            None => self.hold(bytes, since),
+            None => self.held = Some(Box::new(Held { bytes: bytes.to_vec(), since, want: 1 })),
         }
     }
 
     /// Takes what is held, for another protocol.
     pub fn take(&mut self) -> Vec<u8> {
-        *self = Self { held: self.held.take(), ..Self::default() };
-        self.held.take().map_or_else(Vec::new, |h| h.bytes)
+        std::mem::take(self).held.map_or_else(Vec::new, |h| h.bytes)
     }
 
     /// Bytes of memory.
@@ -111,67 +106,65 @@ impl Side {
         self.held.as_ref().map_or(0, |h| size_of::<Held>() + h.bytes.capacity())
     }
 
-    fn hold(&mut self, bytes: &[u8], since: Time) {
-        self.held = Some(Box::new(Held { bytes: bytes.to_vec(), since }));
+    /// Passes over what need not be shown of the next `n` bytes; how many they were.
+    fn skip(&mut self, n: u64) -> u64 {
+        let skipped = self.skip.min(n);
+        if self.skip != ALL {
+            self.skip -= skipped;
+        }
+        skipped
     }
 
     /// Calls the conversation until it wants more than there is. `old` bytes at the beginning arrived earlier.
-    fn drive(
-        &mut self,
-        conv: &mut dyn Conversation,
-        cx: &mut Cx<'_>,
-        dir: Dir,
-        bytes: &[u8],
-        old: usize,
-    ) -> (usize, Fed) {
-        let mut at = 0;
-        while let Some(rest @ [_, ..]) = bytes.get(at..) {
-            if old > 0 && at >= old {
+    fn drive(&mut self, conv: &mut dyn Conversation, cx: &mut Cx<'_>, dir: Dir, bytes: &[u8], old: usize) -> Driven {
+        let mut used = 0;
+        while let Some(rest @ [_, ..]) = bytes.get(used..) {
+            if old > 0 && used >= old {
                 cx.since = cx.time;
             }
             let step = conv.stream(cx, dir, rest);
-            let used = step.used.min(rest.len());
-            at += used;
-            let left = rest.len() - used;
+            let taken = step.used.min(rest.len());
+            used += taken;
+            let left = rest.len() - taken;
             match step.next {
-                Next::More(want) => {
-                    self.want = u32::try_from(want).unwrap_or(u32::MAX).max(1);
-                    if used == 0 || left < want {
-                        if want <= left {
-                            // It was shown as much as it asks for: it is asked again with more.
-                            self.want = u32::try_from(left + 1).unwrap_or(u32::MAX);
-                        }
-                        break;
-                    }
+                // Shown as much as it asks for, it asks for no more: then it is asked again when there is more.
+                Next::More(want) if taken == 0 || left < want => {
+                    return Driven { used, want: want.max(left + 1), fed: Fed::On };
                 }
+                Next::More(_) => {}
                 Next::Skip(n) => {
                     let here = n.min(left as u64);
-                    self.skip = n - here;
-                    self.want = 0;
-                    at += here as usize;
+                    self.skip = (n - here).min(ALL - 1);
+                    used += here as usize;
                 }
                 Next::Ignore => {
-                    self.ignored = true;
-                    return (bytes.len(), Fed::On);
+                    self.skip = ALL;
+                    return Driven { used: bytes.len(), want: 1, fed: Fed::On };
                 }
-                Next::Done => return (bytes.len(), Fed::Done),
-                Next::Redetect => return (at, Fed::Redetect),
+                Next::Done => return Driven { used: bytes.len(), want: 1, fed: Fed::Done },
+                Next::Redetect => return Driven { used, want: 1, fed: Fed::Redetect },
             }
         }
-        (at, Fed::On)
-    }
-
-    fn after(&mut self, fed: Fed, conv: &mut dyn Conversation, cx: &mut Cx<'_>, dir: Dir) -> Fed {
-        if fed == Fed::On { self.bounded(conv, cx, dir) } else { fed }
+        Driven { used, want: 1, fed: Fed::On }
     }
 
     /// Gives up what can never be shown.
-    fn bounded(&mut self, conv: &mut dyn Conversation, cx: &mut Cx<'_>, dir: Dir) -> Fed {
-        let held = self.held.as_ref().map_or(0, |h| h.bytes.len());
-        if held <= HELD_MAX && (held == 0 || self.want as usize <= HELD_MAX) {
-            return Fed::On;
+    fn after(&mut self, fed: Fed, conv: &mut dyn Conversation, cx: &mut Cx<'_>, dir: Dir) -> Fed {
+        match &self.held {
+            Some(held) if fed == Fed::On && (held.bytes.len() > HELD_MAX || held.want > HELD_MAX) => {
+                let lost = held.bytes.len() as u64;
+                self.gap(conv, cx, dir, 0);
+                Fed::Oversized(lost)
+            }
+            _ => fed,
         }
-        self.gap(conv, cx, dir, 0);
-        Fed::Oversized(held as u64)
     }
+}
+
+/// How far a conversation came.
+struct Driven {
+    used: usize,
+    /// Bytes it wants to be shown next.
+    want: usize,
+    fed: Fed,
 }

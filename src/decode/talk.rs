@@ -1,7 +1,7 @@
 //! For the tests of protocols: a flow, a conversation, and the documents that it writes.
 
 use super::common::Common;
-use super::flow::{FlowInfo, FlowKey, Networks};
+use super::flow::{FlowInfo, FlowKey, NEVER, Networks};
 use super::layers::Addr;
 use super::side::{Fed, Side};
 use super::{Conversation, Cx, Decoder, Dir, Out, Sink, Transport};
@@ -32,7 +32,7 @@ pub struct Talk {
     pub conv: Option<Box<dyn Conversation>>,
     pub docs: Docs,
     pub now: Time,
-    pub wake: Option<Time>,
+    pub wake: Time,
     flow: FlowInfo,
     sides: [Side; 2],
     common: Common,
@@ -57,7 +57,7 @@ impl Talk {
             conv: Some(decoder.open(over)),
             docs: Docs::default(),
             now,
-            wake: None,
+            wake: NEVER,
             flow,
             sides: Default::default(),
             common: Common::new(),
@@ -74,8 +74,8 @@ impl Talk {
     /// Lets the clock run, a millisecond; the conversation is woken when it asked for that.
     pub fn wait(&mut self, millis: i64) {
         self.now = Time(self.now.0 + millis * 1_000_000);
-        if self.wake.is_some_and(|at| at <= self.now) {
-            self.wake = None;
+        if self.wake <= self.now {
+            self.wake = NEVER;
             self.with(|_, conv, cx| conv.expire(cx));
         }
     }

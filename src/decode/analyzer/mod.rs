@@ -13,7 +13,7 @@ pub use protocols::{Found, Protocols};
 use super::common::Common;
 use super::cx::{Out, Sink};
 use super::flow::report::{self, Why};
-use super::flow::{Flow, FlowInfo, FlowKey, Networks, Table};
+use super::flow::{Flow, FlowInfo, FlowKey, NEVER, Networks, Table};
 use super::layers::{self, Body, Layers, Unwrapper};
 use super::tcp::{Limits, TcpStats, flag};
 use super::{Dir, Transport};
@@ -159,6 +159,8 @@ impl Analyzer {
         let dir = dir(flow);
         if flow.packets() == 0 {
             restart(flow, packet.time, settings);
+        } else if flow.report == NEVER {
+            flow.report = next_report(packet.time, settings);
         }
         flow.last = flow.last.max(packet.time);
         flow.count(dir, u64::from(layers.frame_len));
@@ -229,14 +231,14 @@ impl Analyzer {
         let out = &mut Out { common, networks: &settings.networks, sink, documents: &mut 0 };
         let mut env = Env { settings, protocols, stats, out, now: *clock };
         let Some(flow) = table.get_mut(slot) else { return };
-        flow.due = Time(i64::MAX);
-        if flow.wake.is_some_and(|at| at <= env.now) {
-            flow.wake = None;
+        flow.due = NEVER;
+        if flow.wake <= env.now {
+            flow.wake = NEVER;
             talk::wake(&mut env, flow);
         }
         talk::overdue(&mut env, flow);
         let silent = idle(flow, settings);
-        if env.now >= later(flow.last, silent) && flow.wake.is_none() {
+        if env.now >= later(flow.last, silent) && flow.wake == NEVER {
             let why = match flow.ended {
                 ended if ended.reset => Why::Reset,
                 ended if ended.is_over() => Why::Fin,
@@ -254,8 +256,11 @@ impl Analyzer {
                 let is_short = flow.last <= later(flow.told.max(flow.begun), SHORT);
                 if is_new && !(is_short && env.now >= later(flow.last, period / 2)) {
                     report(&mut env, flow, Why::Period);
+                    flow.report = later(env.now, period);
+                } else {
+                    // Nothing to tell before the next packet.
+                    flow.report = NEVER;
                 }
-                flow.report = later(env.now, period);
             }
             settle(&env, table, heap, slot);
         }
@@ -319,10 +324,14 @@ fn begin(table: &mut Table, env: &mut Env<'_, '_>, info: FlowInfo, layers: &Laye
 fn restart(flow: &mut Flow, now: Time, settings: &Settings) {
     flow.count = Default::default();
     flow.begun = now;
-    flow.report = match settings.flows {
+    flow.report = next_report(now, settings);
+}
+
+fn next_report(now: Time, settings: &Settings) -> Time {
+    match settings.flows {
         Some(Some(period)) => later(now, period),
-        _ => Time(i64::MAX),
-    };
+        _ => NEVER,
+    }
 }
 
 fn report(env: &mut Env<'_, '_>, flow: &mut Flow, why: Why) {
@@ -332,7 +341,7 @@ fn report(env: &mut Env<'_, '_>, flow: &mut Flow, why: Why) {
     }
     if why != Why::Period {
         flow.count = Default::default();
-        flow.report = Time(i64::MAX);
+        flow.report = NEVER;
     }
 }
 
@@ -352,7 +361,7 @@ fn settle(env: &Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32) {
     let memory = u32::try_from(flow.heap()).unwrap_or(u32::MAX);
     *heap = (*heap + memory as usize).saturating_sub(flow.memory as usize);
     flow.memory = memory;
-    let mut soonest = flow.wake.unwrap_or(Time(i64::MAX));
+    let mut soonest = flow.wake.min(flow.report);
     if let Some(tcp) = &flow.tcp {
         for half in &tcp.halves {
             if let Some(at) = half.deadline(&env.settings.tcp) {
@@ -360,7 +369,7 @@ fn settle(env: &Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32) {
             }
         }
     }
-    if flow.due == Time(i64::MAX) {
+    if flow.due == NEVER {
         // New, or looked at just now. Silence is not measured at each packet: when its time comes, it is looked whether
         // there was some since.
         soonest =

@@ -3,7 +3,7 @@
 use super::protocols::{Found, Protocols};
 use super::{Settings, Stats};
 use crate::decode::cx::{Cx, Out};
-use crate::decode::flow::{App, Flow, FlowInfo, Tcp};
+use crate::decode::flow::{App, Flow, FlowInfo, NEVER, Tcp};
 use crate::decode::layers::TcpSegment;
 use crate::decode::side::{Fed, Side};
 use crate::decode::tcp::{Got, HalfCx, Segment, flag, is_before};
@@ -306,7 +306,7 @@ fn open(env: &Env<'_, '_>, flow: &mut Flow, number: u8) {
 fn say_goodbye(env: &mut Env<'_, '_>, flow: &mut Flow) {
     with(env, flow, |conv, cx| conv.finish(cx));
     flow.app = App::Off;
-    flow.wake = None;
+    flow.wake = NEVER;
 }
 
 /// Streams are kept while somebody listens.

@@ -10,6 +10,6 @@ mod wheel;
 
 pub use key::{FlowInfo, FlowKey};
 pub use network::Networks;
-pub use state::{App, Count, Ended, Flow, Tcp, Waiting};
+pub use state::{App, Count, Ended, Flow, NEVER, Tcp, Waiting};
 pub use table::Table;
 pub use wheel::Wheel;

@@ -7,6 +7,9 @@ use crate::decode::{Conversation, Dir};
 use crate::time::Time;
 use std::collections::VecDeque;
 
+/// No time.
+pub const NEVER: Time = Time(i64::MAX);
+
 /// Packets and bytes of one direction. Bytes are those of whole frames, as on the wire.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
@@ -33,8 +36,8 @@ pub struct Flow {
     pub told: Time,
     /// When it is to be looked at: a copy of what the wheel knows.
     pub due: Time,
-    /// When the conversation wants to be woken.
-    pub wake: Option<Time>,
+    /// When the conversation wants to be woken; the end of time when it does not.
+    pub wake: Time,
     /// What is said.
     pub app: App,
     /// The stream, while somebody listens.
@@ -127,10 +130,10 @@ impl Flow {
             count: Default::default(),
             begun: now,
             last: now,
-            report: Time(i64::MAX),
+            report: NEVER,
             told: Time(i64::MIN),
-            due: Time(i64::MAX),
-            wake: None,
+            due: NEVER,
+            wake: NEVER,
             app: App::Unknown(0),
             tcp: None,
             macs: None,

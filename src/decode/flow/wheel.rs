@@ -1,12 +1,12 @@
 //! One deadline per flow, in a timer wheel: setting and moving one costs the same however many there are.
 
+use super::NEVER;
 use crate::time::Time;
 
 /// Nanoseconds of a tick as a power of two: 134 ms. Deadlines are met to within a tick.
 const TICK: u32 = 27;
 /// Ticks of a turn (34 s). What is due later is looked at once a turn.
 const TURN: usize = 256;
-const NEVER: Time = Time(i64::MAX);
 
 /// Deadlines of slots numbered from 0.
 ///
@@ -76,30 +76,29 @@ impl Wheel {
         now.0 >> TICK > self.tick
     }
 
-    /// Moves on to `now`. Slots whose time has come lose their deadline and go to `due`, the earliest first.
+    /// Moves on to `now`. Slots whose time has come lose their deadline and go to `due`, those of earlier ticks first.
     pub fn advance(&mut self, now: Time, due: &mut Vec<u32>) {
         let to = now.0 >> TICK;
         let ticks = to.saturating_sub(self.tick).clamp(0, TURN as i64);
         self.tick = self.tick.max(to);
-        let (mut come, mut later) = (Vec::new(), Vec::new());
+        let mut later = Vec::new();
         for tick in to - ticks + 1..=to {
             let list = tick.rem_euclid(TURN as i64) as usize;
             let mut at = self.nodes[list].next as usize;
             self.nodes[list] = Node::alone(list as u32);
             while at != list {
-                let Node { next, due, .. } = self.nodes[at];
+                let Node { next, due: at_time, .. } = self.nodes[at];
                 self.nodes[at] = Node::alone(at as u32);
-                if due.0 >> TICK <= to {
-                    come.push((due, at - TURN))
+                let slot = (at - TURN) as u32;
+                if at_time.0 >> TICK <= to {
+                    due.push(slot)
                 } else {
-                    later.push((due, at - TURN))
+                    later.push((at_time, slot))
                 }
                 at = next as usize;
             }
         }
-        later.into_iter().for_each(|(due, slot)| self.arm(slot as u32, due));
-        come.sort_unstable();
-        due.extend(come.iter().map(|(_, slot)| *slot as u32));
+        later.into_iter().for_each(|(due, slot)| self.arm(slot, due));
     }
 
     /// Bytes of memory for each slot.
@@ -160,17 +159,19 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_come_first_and_the_ends_of_time_are_harmless() {
+    fn earlier_ticks_come_first_and_the_ends_of_time_are_harmless() {
         let mut wheel = Wheel::default();
         wheel.advance(Time(START), &mut Vec::new());
-        for (slot, at) in [(0, 3), (1, 1), (2, 2), (3, i64::MAX - START), (4, -START)] {
+        for (slot, at) in
+            [(0, 3 * TICK_NANOS), (1, TICK_NANOS), (2, 2 * TICK_NANOS), (3, i64::MAX - START), (4, -START)]
+        {
             wheel.arm(slot, Time(START + at));
         }
         let mut due = Vec::new();
-        wheel.advance(Time(START + TICK_NANOS), &mut due);
-        assert_eq!(due, [4, 1, 2, 0]);
+        wheel.advance(Time(START + 4 * TICK_NANOS), &mut due);
+        assert_eq!(due, [1, 4, 2, 0]);
         wheel.advance(Time(i64::MIN), &mut due);
         wheel.advance(Time(i64::MAX), &mut due);
-        assert_eq!(due, [4, 1, 2, 0, 3]);
+        assert_eq!(due, [1, 4, 2, 0, 3]);
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::conf::{FromConf, Section};
 use crate::decode::Out;
 use crate::decode::common::Common;
-use crate::decode::flow::{FlowInfo, FlowKey, Networks};
+use crate::decode::flow::{FlowInfo, FlowKey, NEVER, Networks};
 use crate::decode::layers::Addr;
 use crate::decode::talk::Docs;
 use crate::error::Diags;
@@ -22,7 +22,7 @@ struct Rig {
     common: Common,
     networks: Networks,
     documents: u64,
-    wake: Option<Time>,
+    wake: Time,
 }
 
 impl Rig {
@@ -41,7 +41,7 @@ impl Rig {
             common: Common::new(),
             networks: Networks::from_conf("private").unwrap(),
             documents: 0,
-            wake: None,
+            wake: NEVER,
         }
     }
 
@@ -197,14 +197,14 @@ fn a_request_without_a_reply_ends_with_its_time() {
     let mut rig = Rig::v4();
     rig.see(1.0, Dir::Forward, &ping(8, 7, 1, 4));
     rig.see(5.0, Dir::Forward, &ping(8, 7, 2, 4));
-    assert_eq!(rig.wake, Some(Time(11 * SECOND)));
-    rig.wake = None;
+    assert_eq!(rig.wake, Time(11 * SECOND));
+    rig.wake = NEVER;
     rig.call(11.0, |talk, cx| talk.expire(cx));
     let all = rig.documents();
     assert_eq!(all.len(), 1);
     assert_eq!((&all[0]["status"], &all[0]["error"]["message"]), (&json!("Error"), &json!(NO_RESPONSE)));
     assert!(all[0]["event"].get("end").is_none() && all[0]["destination"].get("bytes").is_none());
-    assert_eq!(rig.wake, Some(Time(15 * SECOND)), "the next one is waited for");
+    assert_eq!(rig.wake, Time(15 * SECOND), "the next one is waited for");
     // A reply after its time finds nothing, even if nobody woke the conversation.
     rig.see(15.5, Dir::Back, &ping(0, 7, 2, 4));
     let notes: Vec<_> = rig.documents().iter().map(|d| d["error"]["message"].clone()).collect();
