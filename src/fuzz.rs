@@ -2,7 +2,10 @@
 //!
 //! The targets under `fuzz/` are one line each; an ordinary test replays their seeds and mutations of them.
 
-use crate::conf::ini;
+use crate::conf::{FromConf, Section, ini};
+use crate::decode::Sink;
+use crate::decode::analyzer::{self, Analyzer, Protocols};
+use crate::decode::flow::Networks;
 use crate::decode::layers::{Body, MAX_TUNNELS, Settings, Unwrapper, quoted};
 use crate::error::Diags;
 use crate::event::{Batch, Tag, View};
@@ -18,6 +21,7 @@ use crate::time::Time;
 use crate::time::strptime::TimeFormat;
 use crate::time::zone::Zone;
 use serde_json::Value;
+use std::time::Duration;
 
 /// A classic configuration: every finding has a place inside the text, every entry a key and a value.
 pub fn ini(data: &[u8]) {
@@ -186,6 +190,93 @@ pub fn layers(data: &[u8]) {
         }
         assert_eq!(unwrapper.counters().frames(), frames);
     }
+}
+
+/// A conversation on the port of DNS; see [`conversation`]. Each message has at most two documents: its own, and that of
+/// the one it pushes out.
+pub fn dns(data: &[u8]) {
+    let keys = ["include_authorities", "include_additionals", "send_request", "send_response"];
+    let keys = keys.map(|key| (format!("dns.{key}"), "on"));
+    let documents = conversation("dns", 53, &keys, data);
+    assert!(documents.len() <= 4 + data.len(), "{} documents of {} bytes", documents.len(), data.len());
+    for document in documents {
+        assert_eq!(document["event"]["dataset"], "dns");
+        assert!(matches!(document["status"].as_str(), Some("OK" | "Error")), "{document}");
+    }
+}
+
+/// Two ends talk to each other: the first byte says over what (even: UDP, odd: TCP), then pieces follow, each a byte for
+/// the direction, two for its length (high byte first), and so many bytes. Returns the documents of the protocol, which are
+/// sound JSON.
+fn conversation(name: &str, port: u16, keys: &[(String, &str)], data: &[u8]) -> Vec<Value> {
+    struct Documents(Vec<Value>);
+    impl Sink for Documents {
+        fn write(&mut self, dataset: &'static str, write: &mut dyn FnMut(&mut Batch)) {
+            let mut batch = Batch::new(Tag::new(dataset));
+            write(&mut batch);
+            for n in 0..batch.len() {
+                let mut json = Vec::new();
+                write_map(batch.body(n), JsonOpts::default(), &mut json);
+                let document = serde_json::from_slice(&json);
+                assert!(document.is_ok(), "{}", String::from_utf8_lossy(&json));
+                self.0.extend(document.ok());
+            }
+        }
+    }
+    let keys: Vec<(&str, &str)> = keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+    let section = Section::of("INPUT", &keys);
+    let timeout = Duration::from_secs(10);
+    let Some(protocols) = Protocols::make(Some(&[name.to_owned()]), false, &section, timeout, &mut Diags::new()) else {
+        return Vec::new();
+    };
+    let Ok(networks) = Networks::from_conf("private") else { return Vec::new() };
+    let settings = analyzer::Settings {
+        flows: None,
+        flow_timeout: Duration::from_secs(30),
+        layers: Settings::default(),
+        max_memory: 64 << 20,
+        tcp: Default::default(),
+        networks,
+        seed: 1,
+    };
+    let (mut analyzer, mut documents) = (Analyzer::new(settings, protocols), Documents(Vec::new()));
+    let Some((over, mut rest)) = data.split_first() else { return Vec::new() };
+    let tcp = over & 1 == 1;
+    let mut next = [1000u32, 5000];
+    for n in 0.. {
+        let Some((&[way, high, low], body)) = rest.split_first_chunk() else { break };
+        // What an IP packet holds, less its headers.
+        let len = usize::from(u16::from_be_bytes([high, low])).min(body.len()).min(65_000);
+        let (payload, after) = body.split_at(len);
+        rest = after;
+        let back = way & 1 == 1;
+        let mut ends = [([10, 0, 0, 1], 40_000), ([10, 0, 0, 2], port)];
+        if back {
+            ends.reverse();
+        }
+        let mut above = Vec::new();
+        ends.iter().for_each(|(_, port)| above.extend_from_slice(&port.to_be_bytes()));
+        if tcp {
+            let [seq, ack] = [next[usize::from(back)], next[usize::from(!back)]];
+            above.extend([seq.to_be_bytes(), ack.to_be_bytes(), [0x50, 0x10, 1, 0], [0; 4]].concat());
+            next[usize::from(back)] = seq.wrapping_add(len as u32);
+        } else {
+            above.extend_from_slice(&(8 + len as u16).to_be_bytes());
+            above.extend_from_slice(&[0; 2]);
+        }
+        above.extend_from_slice(payload);
+        let total = (20 + above.len()) as u16;
+        let mut frame = vec![0x45, 0];
+        frame.extend_from_slice(&total.to_be_bytes());
+        frame.extend_from_slice(&[0, 0, 0, 0, 64, if tcp { 6 } else { 17 }, 0, 0]);
+        ends.iter().for_each(|(ip, _)| frame.extend_from_slice(ip));
+        frame.extend_from_slice(&above);
+        let time = Time(1_700_000_000_000_000_000 + n * 1_000_000);
+        let packet = Packet { time, link: LinkType(101), wire_len: frame.len() as u32, data: &frame };
+        analyzer.packet(&packet, &mut documents);
+    }
+    analyzer.finish(&mut documents);
+    documents.0
 }
 
 /// The first line as text, and what follows it.

@@ -115,6 +115,11 @@ fn layers() {
     replay("layers", collector::fuzz::layers);
 }
 
+#[test]
+fn dns() {
+    replay("dns", collector::fuzz::dns);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -124,6 +129,16 @@ fn no_target_is_left_out() {
     names.sort();
     assert_eq!(
         names,
-        ["chunk.rs", "ini.rs", "json.rs", "layers.rs", "msgpack.rs", "regex.rs", "rejected.rs", "strptime.rs"]
+        [
+            "chunk.rs",
+            "dns.rs",
+            "ini.rs",
+            "json.rs",
+            "layers.rs",
+            "msgpack.rs",
+            "regex.rs",
+            "rejected.rs",
+            "strptime.rs"
+        ]
     );
 }
