@@ -11,6 +11,7 @@
 //! only we have. `differences.tsv` explains those against tshark's tables, `golden.tsv` those against Packetbeat's documents.
 
 mod changed;
+mod dns_records;
 mod flows;
 mod golden;
 mod known;
