@@ -4,15 +4,17 @@ use super::super::Bad;
 use super::super::code::rtype;
 use super::text::{escaped, string};
 use super::{Cx, Field, array, end, put};
+use crate::decode::layers::Addr;
+use crate::decode::layers::addr::TEXT_MAX;
 use nom::number::complete::{be_u16, be_u32};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 type Written = Result<(), Bad>;
 
 pub(super) fn a(cx: &mut Cx<'_, '_>, i: &[u8]) -> Written {
     let (i, ip) = array::<4>(i)?;
     end(i)?;
-    put(cx.text, format_args!("{}", Ipv4Addr::from(ip)));
+    cx.text.extend_from_slice(Addr::v4(ip).text(false, &mut [0; TEXT_MAX]));
     cx.data_is_text();
     Ok(())
 }
@@ -20,7 +22,7 @@ pub(super) fn a(cx: &mut Cx<'_, '_>, i: &[u8]) -> Written {
 pub(super) fn aaaa(cx: &mut Cx<'_, '_>, i: &[u8]) -> Written {
     let (i, ip) = array::<16>(i)?;
     end(i)?;
-    put(cx.text, format_args!("{}", Ipv6Addr::from(ip)));
+    cx.text.extend_from_slice(Addr(ip).text(true, &mut [0; TEXT_MAX]));
     cx.data_is_text();
     Ok(())
 }
