@@ -22,6 +22,7 @@ mod template;
 #[cfg(test)]
 #[allow(dead_code)]
 pub mod test_frames;
+pub mod tls;
 
 pub use analyzer::Analyzer;
 pub use cx::{Cx, Head, Out, Sink};
@@ -29,4 +30,4 @@ pub use doc::Doc;
 pub use proto::{Conversation, Decoder, Dir, MakeProtocol, Next, Probe, Protocol, Step, Transport};
 
 /// Every protocol, in the order in which content is looked at.
-pub static PROTOCOLS: &[&Protocol] = &[&icmp::PROTOCOL, &http::PROTOCOL, &dns::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[&icmp::PROTOCOL, &http::PROTOCOL, &tls::PROTOCOL, &dns::PROTOCOL];

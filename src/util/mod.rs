@@ -7,6 +7,7 @@ pub mod bytes;
 pub mod decimal;
 pub mod duration;
 pub mod glob;
+pub mod hex;
 pub mod murmur3;
 pub mod path_glob;
 pub mod ratelimit;
