@@ -16,7 +16,10 @@ const COLUMNS: &[(&str, &str)] = &[
 ];
 
 /// Captures that differ, and why.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[
+    ("dns/pcapplusplus-dns_over_tcp.pcapng", "the same sequence number again, years later: a retransmission to tshark"),
+    ("link/zeek-radiotap.pcap", "802.11 is left out"),
+];
 
 fn is_response(flag: &str) -> bool {
     matches!(flag, "1" | "True")
@@ -28,7 +31,10 @@ fn records_say_what_tshark_reads_in_them() {
     let keys = [("dns.include_authorities", "on"), ("dns.include_additionals", "on")];
     let (mut wrong, mut compared) = (Vec::new(), 0);
     for capture in captures(&data) {
-        let rows: Vec<_> = capture.truth.rows("dns").collect();
+        // An ICMP error that quotes a response is no response.
+        let quoted = ["icmp", "icmpv6"].map(|table| capture.truth.frames(table));
+        let rows: Vec<_> =
+            capture.truth.rows("dns").filter(|r| !quoted.iter().any(|q| q.contains(&r.frame()))).collect();
         // The table does not say which of a frame's values belong to its responses.
         let mixed = rows.iter().any(|r| {
             let flags = r.values("dns.flags.response");
