@@ -13,7 +13,7 @@ pub use protocols::{Found, Protocols};
 use super::common::Common;
 use super::cx::{Out, Sink};
 use super::flow::report::{self, Why};
-use super::flow::{Flow, FlowInfo, FlowKey, NEVER, Networks, Table};
+use super::flow::{Flow, FlowInfo, FlowKey, NEVER, Networks, Table, Wheel};
 use super::layers::{self, Body, Layers, Unwrapper};
 use super::tcp::{Limits, TcpStats, flag};
 use super::{Dir, Transport};
@@ -27,6 +27,8 @@ const LINGER: Duration = Duration::from_secs(3);
 /// How long a silent connection that did not end keeps what was learnt of it, memory allowing.
 const CONNECTION_IDLE: Duration = Duration::from_secs(3600);
 
+/// Packets that are late by no more than this are only out of order; beyond it the clock was set back.
+const BACK: Duration = Duration::from_secs(300);
 /// How long a short exchange takes at most.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -60,6 +62,8 @@ pub struct Stats {
     pub flows: u64,
     /// Flows given up for want of memory.
     pub evicted: u64,
+    /// How often the clock went back by more than packets can be late.
+    pub turned_back: u64,
     /// Documents written.
     pub documents: u64,
     /// Messages that were larger than what is held of one.
@@ -187,9 +191,24 @@ impl Analyzer {
     /// As [`Self::tick`], but looks at `max` flows at most: after a silence very many may be due. Whether there are more.
     #[inline]
     pub fn tick_some(&mut self, now: Time, max: usize, sink: &mut dyn Sink) -> bool {
+        if later(now, BACK) < self.clock {
+            self.turn_back(now, sink);
+        }
         self.clock = self.clock.max(now);
         let is_due = self.looked < self.due.len() || self.table.wheel.is_behind(self.clock);
         is_due && self.look(max, sink)
+    }
+
+    /// The clock was set back, or another capture begins: what was before belongs to another time.
+    #[cold]
+    fn turn_back(&mut self, now: Time, sink: &mut dyn Sink) {
+        self.stats.turned_back += 1;
+        self.ended = 0;
+        self.finish(sink);
+        self.due.clear();
+        self.looked = 0;
+        self.table.wheel = Wheel::default();
+        self.clock = now;
     }
 
     #[cold]

@@ -218,6 +218,24 @@ fn a_question_that_nobody_answers_is_told_in_time() {
 }
 
 #[test]
+fn a_clock_that_leaps_holds_nothing_up() {
+    let hours = |n: i64| Time(1_700_000_000_000_000_000 + n * 3_600_000_000_000);
+    let ask = |at: Time, client: &str| Frames::tcp(client, SERVER).at(at).handshake().client(b"Qone\n");
+    let (mut analyzer, mut docs) = (analyzer(settings(), true), Docs::default());
+    // A packet from the far future, as a damaged file has it, then a clock that was set back by two hours.
+    for (at, client) in [(9, CLIENT), (900_000, "10.0.0.9:1"), (9, "10.0.0.8:1"), (7, "10.0.0.7:1")] {
+        feed(&mut analyzer, &ask(hours(at), client).take(), &mut docs);
+    }
+    assert_eq!((analyzer.flows(), analyzer.stats().turned_back), (1, 2));
+    assert_eq!(lines(&docs.0).len(), 3);
+    analyzer.tick(Time(hours(7).0 + 40_000_000_000), &mut docs);
+    assert_eq!(lines(&docs.0).len(), 4);
+    // Late by a minute is late, not set back.
+    feed(&mut analyzer, &ask(Time(hours(7).0 - 60_000_000_000), "10.0.0.6:1").take(), &mut docs);
+    assert_eq!((analyzer.flows(), analyzer.stats().turned_back), (2, 2));
+}
+
+#[test]
 fn ports_are_used_again() {
     let one = Frames::tcp(CLIENT, SERVER).isn(100, 200).handshake().client(b"Qone\n").server(b"A1\n").fin();
     let now = now_of(&one);

@@ -136,9 +136,10 @@ impl Work {
 type Count = fn(&Stats, &Counters) -> u64;
 
 /// What the account says beside packets: only what there was.
-const COUNTERS: [(&str, Count); 14] = [
+const COUNTERS: [(&str, Count); 15] = [
     ("flows", |s, _| s.flows),
     ("flows given up for want of memory", |s, _| s.evicted),
+    ("times the clock went back", |s, _| s.turned_back),
     ("bytes of TCP not captured", |s, _| s.tcp.gap_bytes),
     ("messages too large to hold", |s, _| s.oversized),
     ("not IP", |_, l| l.not_ip),
