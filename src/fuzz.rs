@@ -209,37 +209,9 @@ pub fn dns(data: &[u8]) {
 /// the direction, two for its length (high byte first), and so many bytes. Returns the documents of the protocol, which are
 /// sound JSON.
 fn conversation(name: &str, port: u16, keys: &[(String, &str)], data: &[u8]) -> Vec<Value> {
-    struct Documents(Vec<Value>);
-    impl Sink for Documents {
-        fn write(&mut self, dataset: &'static str, write: &mut dyn FnMut(&mut Batch)) {
-            let mut batch = Batch::new(Tag::new(dataset));
-            write(&mut batch);
-            for n in 0..batch.len() {
-                let mut json = Vec::new();
-                write_map(batch.body(n), JsonOpts::default(), &mut json);
-                let document = serde_json::from_slice(&json);
-                assert!(document.is_ok(), "{}", String::from_utf8_lossy(&json));
-                self.0.extend(document.ok());
-            }
-        }
-    }
     let keys: Vec<(&str, &str)> = keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
-    let section = Section::of("INPUT", &keys);
-    let timeout = Duration::from_secs(10);
-    let Some(protocols) = Protocols::make(Some(&[name.to_owned()]), false, &section, timeout, &mut Diags::new()) else {
-        return Vec::new();
-    };
-    let Ok(networks) = Networks::from_conf("private") else { return Vec::new() };
-    let settings = analyzer::Settings {
-        flows: None,
-        flow_timeout: Duration::from_secs(30),
-        layers: Settings::default(),
-        max_memory: 64 << 20,
-        tcp: Default::default(),
-        networks,
-        seed: 1,
-    };
-    let (mut analyzer, mut documents) = (Analyzer::new(settings, protocols), Documents(Vec::new()));
+    let Some(mut analyzer) = analyzer(name, &keys) else { return Vec::new() };
+    let mut documents = Documents::default();
     let Some((over, mut rest)) = data.split_first() else { return Vec::new() };
     let tcp = over & 1 == 1;
     let mut next = [1000u32, 5000];
@@ -277,6 +249,77 @@ fn conversation(name: &str, port: u16, keys: &[(String, &str)], data: &[u8]) -> 
     }
     analyzer.finish(&mut documents);
     documents.0
+}
+
+/// An analyzer of one protocol.
+fn analyzer(name: &str, keys: &[(&str, &str)]) -> Option<Analyzer> {
+    let section = Section::of("INPUT", keys);
+    let timeout = Duration::from_secs(10);
+    let protocols = Protocols::make(Some(&[name.to_owned()]), false, &section, timeout, &mut Diags::new())?;
+    let settings = analyzer::Settings {
+        flows: None,
+        flow_timeout: Duration::from_secs(30),
+        layers: Settings::default(),
+        max_memory: 64 << 20,
+        tcp: Default::default(),
+        networks: Networks::from_conf("private").ok()?,
+        seed: 1,
+    };
+    Some(Analyzer::new(settings, protocols))
+}
+
+/// Documents, which are sound JSON.
+#[derive(Default)]
+struct Documents(Vec<Value>);
+
+impl Sink for Documents {
+    fn write(&mut self, dataset: &'static str, write: &mut dyn FnMut(&mut Batch)) {
+        let mut batch = Batch::new(Tag::new(dataset));
+        write(&mut batch);
+        for n in 0..batch.len() {
+            let mut json = Vec::new();
+            write_map(batch.body(n), JsonOpts::default(), &mut json);
+            let document = serde_json::from_slice(&json);
+            assert!(document.is_ok(), "{}", String::from_utf8_lossy(&json));
+            self.0.extend(document.ok());
+        }
+    }
+}
+
+/// ICMP messages between two machines: each is told, on one side of one document. The first byte is the version; of each
+/// message the first bit says who sends it, the other bits and the next byte when, the third how long it is.
+pub fn icmp(data: &[u8]) {
+    const HEADER: usize = 8;
+    let Some((&first, mut rest)) = data.split_first() else { return };
+    let v6 = first & 1 != 0;
+    let Some(mut analyzer) = analyzer("icmp", &[]) else { return };
+    let (mut documents, mut now, mut sent) = (Documents::default(), 0i64, 0);
+    while let Some((&[who, later, len], more)) = rest.split_first_chunk() {
+        let message = more.get(..HEADER + usize::from(len)).unwrap_or(more);
+        rest = more.get(message.len()..).unwrap_or_default();
+        if message.len() < HEADER {
+            break;
+        }
+        now += ((i64::from(who >> 1) << 8) | i64::from(later)) * 1_000_000;
+        let (from, to) = if who & 1 == 0 { (1, 2) } else { (2, 1) };
+        let mut frame = Vec::new();
+        if v6 {
+            let [high, low] = (message.len() as u16).to_be_bytes();
+            frame.extend([0x60, 0, 0, 0, high, low, 58, 64]);
+            [from, to].iter().for_each(|end| frame.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, *end]));
+        } else {
+            let [high, low] = (20 + message.len() as u16).to_be_bytes();
+            frame.extend([0x45, 0, high, low, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
+        }
+        frame.extend(message);
+        let packet = Packet { time: Time(now), link: LinkType::RAW, wire_len: frame.len() as u32, data: &frame };
+        analyzer.packet(&packet, &mut documents);
+        sent += 1;
+    }
+    analyzer.finish(&mut documents);
+    let sides = |doc: &Value| ["request", "response"].iter().filter(|side| doc["icmp"].get(**side).is_some()).count();
+    assert!(documents.0.iter().all(|doc| doc["path"].is_string() && doc["icmp"]["version"].is_u64()));
+    assert_eq!(documents.0.iter().map(sides).sum::<usize>(), sent);
 }
 
 /// The first line as text, and what follows it.

@@ -120,6 +120,11 @@ fn dns() {
     replay("dns", collector::fuzz::dns);
 }
 
+#[test]
+fn icmp() {
+    replay("icmp", collector::fuzz::icmp);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -132,6 +137,7 @@ fn no_target_is_left_out() {
         [
             "chunk.rs",
             "dns.rs",
+            "icmp.rs",
             "ini.rs",
             "json.rs",
             "layers.rs",

@@ -5,7 +5,7 @@
 //!
 //! | field | of |
 //! |---|---|
-//! | `icmp.original.{source,destination}.{ip,port}`, `icmp.original.transport` | the packet an error or a redirect quotes |
+//! | `icmp.original.{source,destination}.{ip,port}`, `icmp.original.transport` | the packet an error or a redirect quotes; its addresses are among `related.ip` |
 //! | `icmp.mtu`, `icmp.pointer`, `icmp.gateway` | packet too big, parameter problem, redirect |
 //! | `icmp.target`, `icmp.groups` | neighbor discovery, multicast groups |
 //! | `icmp.mpls[].{label,traffic_class,ttl}` | labels of the quoted packet (RFC 4950) |
@@ -64,12 +64,14 @@ impl Transaction<'_> {
     pub fn emit(&self, cx: &mut Cx<'_>, keys: &Keys, details: &Details<'_>) {
         let unanswered = matches!(self.request, Some(Side { role: Role::Request(_), .. })) && self.response.is_none();
         let failed = [self.request, self.response].iter().flatten().any(|s| s.is_failure);
+        let quoted = details.quoted.map(|q| [q.source, q.destination]);
         let head = Head {
             start: self.request.map(|s| s.time),
             end: self.response.map(|s| s.time),
             bytes: [self.request, self.response].map(|s| s.map(|s| s.bytes.into())),
             status: if failed || unanswered || self.request.is_none() { "Error" } else { "OK" },
             notes: self.notes,
+            ips: quoted.as_ref().map_or(&[], |ends| ends),
             ..Head::new("icmp", self.requester)
         };
         let path = cx.flow().addr(self.requester.other()).to_ip(cx.flow().is_v6());

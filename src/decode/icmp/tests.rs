@@ -258,6 +258,7 @@ fn an_error_names_the_packet_it_speaks_of() {
         "transport": "udp",
     });
     assert_eq!(doc["icmp"]["original"], original);
+    assert_eq!(doc["related"]["ip"], json!(["10.0.0.9", "10.0.0.1", "10.0.0.2"]));
     assert_eq!((&doc["status"], doc.get("error")), (&json!("Error"), None));
     assert_eq!(doc["event"].get("end"), None);
 }
