@@ -6,7 +6,7 @@ use crate::conf::{FromConf, Section, ini};
 use crate::decode::Sink;
 use crate::decode::analyzer::{self, Analyzer, Protocols};
 use crate::decode::flow::Networks;
-use crate::decode::layers::{Body, MAX_TUNNELS, Settings, Unwrapper, quoted};
+use crate::decode::layers::{Body, MAX_TUNNELS, Settings, Unwrapper};
 use crate::error::Diags;
 use crate::event::{Batch, Tag, View};
 use crate::fmt::capture::{LinkType, Packet};
@@ -176,10 +176,7 @@ pub fn layers(data: &[u8]) {
                     let (len, said) = match found.body {
                         Body::Tcp(t) => (t.payload.len(), t.wire_payload_len),
                         Body::Udp(u) => (u.payload.len(), u.wire_len),
-                        Body::Icmp { data, wire_len } => {
-                            let _ = quoted(data, found.v6);
-                            (data.len(), wire_len)
-                        }
+                        Body::Icmp { data, wire_len } => (data.len(), wire_len),
                         Body::Ports { .. } | Body::Other(_) => (0, 0),
                     };
                     assert!(len <= said as usize, "{found:?}");

@@ -35,18 +35,23 @@ pub(super) struct Trail {
     pub macs: Option<Macs>,
 }
 
-/// From the destination address of an Ethernet frame on.
-#[inline]
-pub(super) fn ethernet<'a>(data: &'a [u8], trail: &mut Trail) -> Result<Net<'a>, Skip> {
-    let (kind, rest) = addresses(data, trail)?;
-    match kind {
-        IPV4 => Ok(Net::V4(rest)),
-        IPV6 => Ok(Net::V6(rest)),
-        _ => by_type(kind, rest, trail),
+/// From the destination address of an Ethernet frame on, if IP follows at once.
+#[inline(always)]
+pub(super) fn plain<'a>(data: &'a [u8], trail: &mut Trail) -> Option<Net<'a>> {
+    match addresses(data, trail) {
+        Ok((IPV4, rest)) => Some(Net::V4(rest)),
+        Ok((IPV6, rest)) => Some(Net::V6(rest)),
+        _ => None,
     }
 }
 
-#[inline]
+/// From the destination address of an Ethernet frame on.
+pub(super) fn ethernet<'a>(data: &'a [u8], trail: &mut Trail) -> Result<Net<'a>, Skip> {
+    let (kind, rest) = addresses(data, trail)?;
+    by_type(kind, rest, trail)
+}
+
+#[inline(always)]
 fn addresses<'a>(data: &'a [u8], trail: &mut Trail) -> Result<(u16, &'a [u8]), Skip> {
     let (head, rest) = split::<14>(data, Layer::Link)?;
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, kind @ ..] = *head;

@@ -27,9 +27,7 @@ const SHIM6: u8 = 140;
 /// An IP datagram behind its headers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Datagram<'a> {
-    pub v6: bool,
-    pub src: Addr,
-    pub dst: Addr,
+    pub ends: Ends<'a>,
     pub protocol: u8,
     /// Its payload, as far as it was captured, without padding of the link.
     pub data: &'a [u8],
@@ -37,6 +35,45 @@ pub(super) struct Datagram<'a> {
     pub wire_len: u32,
     /// Set when `data` is a part of a payload.
     pub fragment: Option<Fragment>,
+}
+
+impl Datagram<'_> {
+    #[inline(always)]
+    pub fn is_v6(&self) -> bool {
+        matches!(self.ends, Ends::V6(_))
+    }
+
+    /// Neither a fragment nor with headers between the first and the payload.
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        self.fragment.is_none() && !self.is_extended()
+    }
+
+    #[inline(always)]
+    fn is_extended(&self) -> bool {
+        is_extension(self.protocol) && (self.is_v6() || self.protocol == AH)
+    }
+}
+
+/// Source and destination as they stand in the header.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ends<'a> {
+    V4(&'a [u8; 8]),
+    V6(&'a [u8; 32]),
+}
+
+impl Ends<'_> {
+    /// Source and destination.
+    #[inline]
+    pub fn addrs(self) -> (Addr, Addr) {
+        match self {
+            Self::V4(&[a, b, c, d, e, f, g, h]) => (Addr::v4([a, b, c, d]), Addr::v4([e, f, g, h])),
+            Self::V6(both) => {
+                let half = |at: usize| both.get(at..).and_then(|a| a.first_chunk()).copied().unwrap_or_default();
+                (Addr(half(0)), Addr(half(16)))
+            }
+        }
+    }
 }
 
 /// A part of a datagram's payload.
@@ -49,9 +86,15 @@ pub(super) struct Fragment {
     pub more: bool,
 }
 
-/// Reads the headers.
-#[inline]
+/// Reads all headers up to the payload, or up to that of a fragment.
 pub(super) fn read(net: Net<'_>) -> Result<Datagram<'_>, Skip> {
+    let found = first(net)?;
+    if found.is_plain() { Ok(found) } else { extensions(found) }
+}
+
+/// Reads the first header alone. What does not return a datagram to others is inlined, so that its fields stay in registers.
+#[inline(always)]
+pub(super) fn first(net: Net<'_>) -> Result<Datagram<'_>, Skip> {
     match net {
         Net::V4(data) => v4(data),
         Net::V6(data) => v6(data),
@@ -59,9 +102,10 @@ pub(super) fn read(net: Net<'_>) -> Result<Datagram<'_>, Skip> {
 }
 
 /// RFC 791 §3.1. The checksum is not looked at: a machine that sends leaves it to its network card.
-#[inline]
+#[inline(always)]
 fn v4(data: &[u8]) -> Result<Datagram<'_>, Skip> {
     let (h, _) = split::<20>(data, Layer::Ipv4)?;
+    let Some(ends) = h.last_chunk() else { return Err(Skip::Truncated(Layer::Ipv4)) };
     let header = usize::from(h[0] & 0x0f) * 4;
     let total = usize::from(u16::from_be_bytes([h[2], h[3]]));
     // Segments that the network card will cut have a total length of 0: all that is there is theirs.
@@ -72,9 +116,7 @@ fn v4(data: &[u8]) -> Result<Datagram<'_>, Skip> {
     let payload = data.get(header..total.min(data.len())).ok_or(Skip::Truncated(Layer::Ipv4))?;
     let place = u16::from_be_bytes([h[6], h[7]]);
     let found = Datagram {
-        v6: false,
-        src: Addr::v4([h[12], h[13], h[14], h[15]]),
-        dst: Addr::v4([h[16], h[17], h[18], h[19]]),
+        ends: Ends::V4(ends),
         protocol: h[9],
         data: payload,
         wire_len: bytes(total - header),
@@ -88,7 +130,7 @@ fn v4(data: &[u8]) -> Result<Datagram<'_>, Skip> {
         };
         return Ok(Datagram { fragment: Some(fragment), ..found });
     }
-    if found.protocol == AH { extensions(found) } else { Ok(found) }
+    Ok(found)
 }
 
 /// RFC 8200 §3.
@@ -97,7 +139,7 @@ fn v6(data: &[u8]) -> Result<Datagram<'_>, Skip> {
     if h[0] >> 4 != 6 {
         return Err(Skip::Malformed(Layer::Ipv6));
     }
-    let (src, dst) = (Addr(address(h, 8)), Addr(address(h, 24)));
+    let Some(ends) = h.last_chunk() else { return Err(Skip::Truncated(Layer::Ipv6)) };
     let said = usize::from(u16::from_be_bytes([h[4], h[5]]));
     let len = match said {
         0 if h[6] == HOP_BY_HOP => jumbo(rest)?,
@@ -106,13 +148,7 @@ fn v6(data: &[u8]) -> Result<Datagram<'_>, Skip> {
         _ => said,
     };
     let data = rest.get(..len.min(rest.len())).unwrap_or(rest);
-    let found = Datagram { v6: true, src, dst, protocol: h[6], data, wire_len: bytes(len), fragment: None };
-    if is_extension(h[6]) { extensions(found) } else { Ok(found) }
-}
-
-#[inline]
-fn address(header: &[u8; 40], at: usize) -> [u8; 16] {
-    header.get(at..).and_then(|a| a.first_chunk()).copied().unwrap_or_default()
+    Ok(Datagram { ends: Ends::V6(ends), protocol: h[6], data, wire_len: bytes(len), fragment: None })
 }
 
 /// The length of a jumbogram (RFC 2675 §2): the first option of its hop-by-hop header. Linux makes them of the segments of
@@ -131,7 +167,7 @@ fn jumbo(rest: &[u8]) -> Result<usize, Skip> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn is_extension(protocol: u8) -> bool {
     matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AH | NO_NEXT | DESTINATION | MOBILITY | HIP | SHIM6)
 }
@@ -139,7 +175,7 @@ fn is_extension(protocol: u8) -> bool {
 /// Passes over the extension headers that `found.data` begins with, up to a fragment's.
 pub(super) fn extensions(mut found: Datagram<'_>) -> Result<Datagram<'_>, Skip> {
     for _ in 0..MAX_EXTENSIONS {
-        if !(is_extension(found.protocol) && (found.v6 || found.protocol == AH)) || found.protocol == NO_NEXT {
+        if found.fragment.is_some() || !found.is_extended() || found.protocol == NO_NEXT {
             return Ok(found);
         }
         if found.wire_len < 8 {
@@ -172,7 +208,7 @@ pub(super) fn extensions(mut found: Datagram<'_>) -> Result<Datagram<'_>, Skip> 
 }
 
 /// A length; those beyond 4 GiB are not met.
-#[inline]
+#[inline(always)]
 pub(super) fn bytes(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }

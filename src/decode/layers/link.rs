@@ -13,15 +13,17 @@ const ARPHRD_NETLINK: u16 = 824;
 const ARPHRD_GRE: u16 = 778;
 const ARPHRD_WIRELESS: std::ops::RangeInclusive<u16> = 801..=803;
 
-/// Opens the frame.
-#[inline]
-pub(super) fn open<'a>(packet: &Packet<'a>, trail: &mut Trail) -> Result<Net<'a>, Skip> {
-    if packet.link == LinkType::EN10MB { ether::ethernet(packet.data, trail) } else { other(packet, trail) }
+/// An Ethernet frame with IP right behind its header.
+#[inline(always)]
+pub(super) fn plain<'a>(packet: &Packet<'a>, trail: &mut Trail) -> Option<Net<'a>> {
+    if packet.link == LinkType::EN10MB { ether::plain(packet.data, trail) } else { None }
 }
 
-fn other<'a>(packet: &Packet<'a>, trail: &mut Trail) -> Result<Net<'a>, Skip> {
+/// Any frame.
+pub(super) fn open<'a>(packet: &Packet<'a>, trail: &mut Trail) -> Result<Net<'a>, Skip> {
     let data = packet.data;
     let (kind, rest) = match packet.link {
+        LinkType::EN10MB => return ether::ethernet(data, trail),
         LinkType::NULL | LinkType::LOOP => family(data)?,
         LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 => return version(data),
         LinkType::IPV4 => (IPV4, data),

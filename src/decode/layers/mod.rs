@@ -12,7 +12,6 @@ mod fragments;
 mod ip;
 mod link;
 mod ppp;
-mod quoted;
 mod skip;
 mod transport;
 mod tunnel;
@@ -20,7 +19,6 @@ mod view;
 
 pub use addr::Addr;
 pub use fragments::FragmentCounters;
-pub use quoted::{Quoted, quoted};
 pub use skip::{Counters, Layer, Skip};
 pub use view::{Body, Earlier, Layers, Macs, SynOptions, TcpSegment, UdpDatagram, Vlans};
 
@@ -97,26 +95,23 @@ impl Unwrapper {
     pub fn unwrap<'a>(&'a mut self, packet: &Packet<'a>) -> Result<Layers<'a>, Skip> {
         let mut trail = Trail::default();
         let Self { tunnels, fragments, whole, counters, vlans } = self;
-        let walk = Walk { packet: *packet, tunnels: *tunnels, fragments, whole: whole.iter_mut(), counters };
-        match walk.run(&mut trail) {
+        let walk = Walk { packet, tunnels: *tunnels, fragments, whole: whole.iter_mut(), counters };
+        let found = walk.run(&mut trail);
+        *vlans = trail.vlans;
+        match &found {
             Ok(found) => {
                 counters.seen += 1;
                 counters.tunnels += u64::from(found.tunnels);
-                *vlans = trail.vlans;
-                Ok(found)
             }
-            Err(why) => {
-                counters.skipped(why);
-                *vlans = trail.vlans;
-                Err(why)
-            }
+            Err(why) => counters.skipped(*why),
         }
+        found
     }
 }
 
 /// One frame's way from the outside to the inside.
 struct Walk<'a, 'c> {
-    packet: Packet<'a>,
+    packet: &'c Packet<'a>,
     tunnels: bool,
     fragments: &'c mut Fragments,
     whole: std::slice::IterMut<'a, Vec<u8>>,
@@ -124,65 +119,108 @@ struct Walk<'a, 'c> {
 }
 
 impl<'a> Walk<'a, '_> {
-    #[inline]
-    fn run(mut self, trail: &mut Trail) -> Result<Layers<'a>, Skip> {
-        let net = link::open(&self.packet, trail)?;
-        let found = self.layers(net, trail, 0, Earlier::default())?;
-        match self.inside(&found, trail) {
-            None => Ok(found.layers),
-            Some(net) => self.tunnel(found.layers, net, trail),
+    /// Most frames take the short way; what is not to be seen there goes the long one from IP on.
+    #[inline(always)]
+    fn run(self, trail: &mut Trail) -> Result<Layers<'a>, Skip> {
+        let net = match link::plain(self.packet, trail) {
+            Some(net) => match self.short_way(net, trail) {
+                Some(found) => return found,
+                None => net,
+            },
+            None => {
+                let net = link::open(self.packet, trail)?;
+                match self.short_way(net, trail) {
+                    Some(found) => return found,
+                    None => net,
+                }
+            }
+        };
+        self.long_way(net, trail)
+    }
+
+    /// One IP header and what it carries, if that is no tunnel. All of it is inlined at both places: what goes through memory on
+    /// its way, as a [`Datagram`] that a function returns, costs as much as reading a header.
+    #[inline(always)]
+    fn short_way(&self, net: Net<'a>, trail: &Trail) -> Option<Result<Layers<'a>, Skip>> {
+        let datagram = match ip::first(net) {
+            Ok(datagram) => datagram,
+            Err(why) => return Some(Err(why)),
+        };
+        if !datagram.is_plain() {
+            return None;
+        }
+        match transport::read(&datagram) {
+            Ok(body) if self.tunnels && tunnel::is_likely(&body) => None,
+            Ok(body) => Some(Ok(self.show(&datagram, body, trail, 0, Earlier::default()))),
+            Err(why) => Some(Err(why)),
         }
     }
 
-    /// Opens tunnels, one after the other; where the inside is no IP, the outside stands.
-    #[cold]
-    fn tunnel(mut self, mut outer: Layers<'a>, mut net: Net<'a>, trail: &mut Trail) -> Result<Layers<'a>, Skip> {
-        for depth in 1..=MAX_TUNNELS {
-            let found = match self.layers(net, trail, depth, outer.earlier) {
-                Ok(found) => found,
+    /// Extension headers, fragments, and tunnels one after the other; where the inside is no IP, the outside stands.
+    #[inline(never)]
+    fn long_way(mut self, net: Net<'a>, trail: &mut Trail) -> Result<Layers<'a>, Skip> {
+        let (mut datagram, mut earlier) = self.datagram(net, trail, 0, Earlier::default())?;
+        let mut depth = 0;
+        loop {
+            let body = transport::read(&datagram)?;
+            let here = *trail;
+            let inside = if self.tunnels { tunnel::inside(&datagram, &body, trail) } else { None };
+            let inner = match inside {
+                Some(net) if depth < MAX_TUNNELS => self.datagram(net, trail, depth + 1, earlier),
+                _ => {
+                    self.counters.too_deep += u64::from(inside.is_some());
+                    return Ok(self.show(&datagram, body, &here, depth, earlier));
+                }
+            };
+            (datagram, earlier) = match inner {
+                Ok(inner) => inner,
                 Err(Skip::Malformed(Layer::Ipv4 | Layer::Ipv6) | Skip::Truncated(Layer::Ipv4 | Layer::Ipv6)) => {
-                    return Ok(outer);
+                    return Ok(self.show(&datagram, body, &here, depth, earlier));
                 }
                 Err(why) => return Err(why),
             };
-            outer = found.layers;
-            match self.inside(&found, trail) {
-                None => return Ok(outer),
-                Some(inner) => net = inner,
-            }
+            depth += 1;
         }
-        self.counters.too_deep += 1;
-        Ok(outer)
     }
 
-    #[inline]
-    fn inside(&self, found: &Found<'a>, trail: &mut Trail) -> Option<Net<'a>> {
-        if self.tunnels { tunnel::inside(&found.datagram, &found.layers.body, trail) } else { None }
+    /// Reads IP headers; of a fragment comes the datagram that it completes.
+    fn datagram(
+        &mut self,
+        net: Net<'a>,
+        trail: &Trail,
+        tunnels: u8,
+        earlier: Earlier,
+    ) -> Result<(Datagram<'a>, Earlier), Skip> {
+        match ip::read(net)? {
+            part if part.fragment.is_some() => self.reassemble(part, trail, tunnels, earlier),
+            datagram => Ok((datagram, earlier)),
+        }
     }
 
-    /// IP and transport headers.
-    #[inline]
-    fn layers(&mut self, net: Net<'a>, trail: &Trail, tunnels: u8, earlier: Earlier) -> Result<Found<'a>, Skip> {
-        let (datagram, earlier) = match ip::read(net)? {
-            part if part.fragment.is_some() => self.reassemble(part, trail, tunnels, earlier)?,
-            datagram => (datagram, earlier),
-        };
-        let layers = Layers {
-            v6: datagram.v6,
-            src: datagram.src,
-            dst: datagram.dst,
-            body: transport::read(&datagram)?,
+    #[inline(always)]
+    fn show(
+        &self,
+        datagram: &Datagram<'a>,
+        body: Body<'a>,
+        trail: &Trail,
+        tunnels: u8,
+        earlier: Earlier,
+    ) -> Layers<'a> {
+        let (src, dst) = datagram.ends.addrs();
+        Layers {
+            v6: datagram.is_v6(),
+            src,
+            dst,
+            body,
             vlans: trail.vlans,
             macs: trail.macs,
             frame_len: self.packet.wire_len,
             tunnels,
             earlier,
-        };
-        Ok(Found { datagram, layers })
+        }
     }
 
     /// Adds a part to its datagram, and answers with that when it is whole.
-    #[cold]
     fn reassemble(
         &mut self,
         mut part: Datagram<'a>,
@@ -204,12 +242,13 @@ impl<'a> Walk<'a, '_> {
             return Ok((first, earlier));
         }
         let Some(whole) = self.whole.next() else { return Err(Skip::BadFragment) };
+        let (src, dst) = part.ends.addrs();
         let key = Key {
-            src: part.src,
-            dst: part.dst,
+            src,
+            dst,
             ident: fragment.ident,
-            protocol: if part.v6 { 0 } else { part.protocol },
-            v6: part.v6,
+            protocol: if part.is_v6() { 0 } else { part.protocol },
+            v6: part.is_v6(),
             vlans: trail.vlans,
             tunnels,
         };
@@ -237,12 +276,6 @@ impl<'a> Walk<'a, '_> {
             }
         }
     }
-}
-
-/// A datagram, and how it is shown.
-struct Found<'a> {
-    datagram: Datagram<'a>,
-    layers: Layers<'a>,
 }
 
 #[cfg(test)]

@@ -448,21 +448,6 @@ fn tunnels_within_tunnels() {
 }
 
 #[test]
-fn quotes() {
-    let about = |kind: u8, packet: &[u8], v6: bool| quoted(&[&[kind, 1, 0, 0, 0, 0, 0, 0], packet].concat(), v6);
-    let found = about(3, &hello()[..28], false).unwrap();
-    let expected = Quoted { v6: false, src: addr(A), dst: addr(B), protocol: 17, ports: Some((1, 2)) };
-    assert_eq!(found, expected);
-    let found = about(1, &hello6()[..48], true).unwrap();
-    assert_eq!((found.src, found.dst, found.ports), (addr(A6), addr(B6), Some((1, 2))));
-    assert_eq!(about(3, &hello()[..20], false).map(|q| q.ports), Some(None));
-    assert_eq!(about(8, &hello(), false), None, "an echo");
-    assert_eq!(about(129, &hello6(), true), None, "an echo's answer");
-    assert_eq!(about(3, &hello()[..19], false), None);
-    assert_eq!(quoted(&[3, 1, 0], false), None);
-}
-
-#[test]
 fn every_frame_is_counted_once() {
     let mut unwrapper = Unwrapper::new(Settings::default());
     let arp = tagged("8100 0007 0806", b"");

@@ -5,10 +5,10 @@ use super::skip::{Layer, Skip};
 use super::view::{Body, SynOptions, TcpSegment, UdpDatagram};
 
 /// What a whole datagram carries.
-#[inline]
+#[inline(always)]
 pub(super) fn read<'a>(datagram: &Datagram<'a>) -> Result<Body<'a>, Skip> {
     let (data, wire_len) = (datagram.data, datagram.wire_len);
-    match (datagram.protocol, datagram.v6) {
+    match (datagram.protocol, datagram.is_v6()) {
         (ip::TCP, _) => tcp(data, wire_len),
         (ip::UDP, _) => udp(data, wire_len),
         (ip::ICMP, false) | (ip::ICMPV6, true) => match (data, wire_len) {
@@ -21,7 +21,7 @@ pub(super) fn read<'a>(datagram: &Datagram<'a>) -> Result<Body<'a>, Skip> {
 }
 
 /// RFC 9293 §3.1.
-#[inline]
+#[inline(always)]
 fn tcp(data: &[u8], wire_len: u32) -> Result<Body<'_>, Skip> {
     let Some(&[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, _, _, _, _]) =
         data.first_chunk::<20>()
@@ -51,7 +51,7 @@ fn tcp(data: &[u8], wire_len: u32) -> Result<Body<'_>, Skip> {
 }
 
 /// RFC 768. A length of 0 is that of a jumbogram (RFC 2675 §4), or of one that the network card will cut.
-#[inline]
+#[inline(always)]
 fn udp(data: &[u8], wire_len: u32) -> Result<Body<'_>, Skip> {
     let Some((&[s0, s1, d0, d1, l0, l1, _, _], rest)) = data.split_first_chunk::<8>() else {
         return ports(data, wire_len, false);
@@ -74,12 +74,16 @@ fn udp(data: &[u8], wire_len: u32) -> Result<Body<'_>, Skip> {
 }
 
 /// What is left of a header that cannot be read.
+#[inline(always)]
+fn ports<'a>(data: &[u8], wire_len: u32, tcp: bool) -> Result<Body<'a>, Skip> {
+    let (src_port, dst_port) = first_words(data, wire_len)?;
+    Ok(Body::Ports { tcp, src_port, dst_port })
+}
+
 #[cold]
-fn ports(data: &[u8], wire_len: u32, tcp: bool) -> Result<Body<'_>, Skip> {
+fn first_words(data: &[u8], wire_len: u32) -> Result<(u16, u16), Skip> {
     match data {
-        [a, b, c, d, ..] => {
-            Ok(Body::Ports { tcp, src_port: u16::from_be_bytes([*a, *b]), dst_port: u16::from_be_bytes([*c, *d]) })
-        }
+        [a, b, c, d, ..] => Ok((u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))),
         _ if wire_len < 4 => Err(Skip::Malformed(Layer::Transport)),
         _ => Err(Skip::Truncated(Layer::Transport)),
     }

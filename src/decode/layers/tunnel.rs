@@ -10,8 +10,19 @@ use super::view::{Body, UdpDatagram};
 /// Extension headers of a GTP-U packet; a real one has one or two.
 const MAX_GTP_EXTENSIONS: usize = 8;
 
+/// Whether it is worth to look closer.
+#[inline(always)]
+pub(super) fn is_likely(body: &Body<'_>) -> bool {
+    const PORTS: [u16; 10] = [1701, 2152, 3544, 4341, 4342, 4754, 4789, 4790, 6081, 6635];
+    match body {
+        // 8472 is the only one above.
+        Body::Udp(udp) => [udp.src_port, udp.dst_port].iter().any(|p| *p == 8472 || PORTS.contains(p)),
+        Body::Other(_) => true,
+        _ => false,
+    }
+}
+
 /// What the datagram carries, if it is a tunnel for IP.
-#[inline]
 pub(super) fn inside<'a>(datagram: &Datagram<'a>, body: &Body<'a>, trail: &mut Trail) -> Option<Net<'a>> {
     let data = datagram.data;
     match body {
@@ -74,14 +85,11 @@ fn gre<'a>(data: &'a [u8], trail: &mut Trail) -> Result<Net<'a>, Skip> {
     by_type(kind, rest, trail)
 }
 
-#[inline]
 fn in_udp<'a>(udp: &UdpDatagram<'a>, trail: &mut Trail) -> Option<Net<'a>> {
     let found = by_port(udp.dst_port, udp.payload, trail).or_else(|| by_port(udp.src_port, udp.payload, trail))?;
     fits(found, udp).then_some(found)
 }
 
-/// Which ports are looked at is decided by one comparison for most datagrams.
-#[inline]
 fn by_port<'a>(port: u16, data: &'a [u8], trail: &mut Trail) -> Option<Net<'a>> {
     match port {
         1701 => l2tp(data, trail).ok(),
