@@ -324,7 +324,11 @@ fn place(layers: &Layers<'_>) -> Option<Place> {
         [one] => [*one, 0],
         [one, two, ..] => [*one, *two],
     };
-    let (key, swap) = FlowKey::of((layers.src, from), (layers.dst, to), vlan, over, layers.v6);
+    let (key, mut swap) = FlowKey::of((layers.src, from), (layers.dst, to), vlan, over, layers.v6);
+    if over == Transport::Icmp && layers.src == layers.dst {
+        // Who talks to himself answers with other types.
+        swap = if layers.v6 { icmp.0 == 129 } else { matches!(icmp.0, 0 | 14 | 16 | 18) };
+    }
     Some(Place { key, swap, icmp })
 }
 

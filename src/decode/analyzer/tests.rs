@@ -236,6 +236,30 @@ fn a_clock_that_leaps_holds_nothing_up() {
 }
 
 #[test]
+fn who_pings_himself_is_answered() {
+    for (end, ask, answer) in [("127.0.0.1:0", 8, 0), ("[::1]:0", 128, 129)] {
+        let message = |kind: u8, number: u8| [kind, 0, 0, 0, 0, 7, 0, number, b'x'];
+        let mut talk = Frames::icmp(end, end);
+        for number in 0..3 {
+            talk = talk.client(&message(ask, number)).server(&message(answer, number));
+        }
+        let mut protocols = Protocols::none(true);
+        let decoder = (crate::decode::icmp::PROTOCOL.make)(&mut MakeProtocol {
+            section: &crate::conf::Section::of("INPUT", &[]),
+            diags: &mut crate::error::Diags::new(),
+            timeout: Duration::from_secs(10),
+        });
+        protocols.add(&crate::decode::icmp::PROTOCOL, decoder.unwrap());
+        let (mut analyzer, mut docs) = (Analyzer::new(settings(), protocols), Docs::default());
+        feed(&mut analyzer, &talk.take(), &mut docs);
+        analyzer.finish(&mut docs);
+        let good = docs.0.iter().filter(|d| d["type"] == "icmp" && d["status"] == "OK").count();
+        assert_eq!((good, docs.0.len()), (3, 4), "{:?}", docs.0);
+        assert_eq!(flows(&docs.0)[0]["destination"]["packets"], 3);
+    }
+}
+
+#[test]
 fn ports_are_used_again() {
     let one = Frames::tcp(CLIENT, SERVER).isn(100, 200).handshake().client(b"Qone\n").server(b"A1\n").fin();
     let now = now_of(&one);
