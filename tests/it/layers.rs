@@ -64,29 +64,36 @@ impl Told {
     }
 }
 
-/// Unwraps all frames of a file.
-fn tell(path: &Path) -> Told {
+/// Shows all frames of a file, as many as can be read.
+fn each(path: &Path, mut see: impl FnMut(&Packet<'_>)) {
     let file = fs::read(path).unwrap();
     let (mut reader, mut rest) = (CaptureReader::new(), &file[..]);
+    while let Ok(next) = reader.packet() {
+        if let Some(packet) = next {
+            see(&packet);
+            continue;
+        }
+        if rest.is_empty() {
+            return;
+        }
+        let space = reader.space();
+        let n = space.len().min(rest.len());
+        space[..n].copy_from_slice(&rest[..n]);
+        reader.filled(n);
+        rest = &rest[n..];
+        if rest.is_empty() {
+            reader.end();
+        }
+    }
+}
+
+/// Unwraps all frames of a file.
+fn tell(path: &Path) -> Told {
     let mut unwrapper = Unwrapper::new(Settings::default());
     let mut told = Told::default();
-    while let Ok(next) = reader.packet() {
-        let Some(packet) = next else {
-            if rest.is_empty() {
-                break;
-            }
-            let space = reader.space();
-            let n = space.len().min(rest.len());
-            space[..n].copy_from_slice(&rest[..n]);
-            reader.filled(n);
-            rest = &rest[n..];
-            if rest.is_empty() {
-                reader.end();
-            }
-            continue;
-        };
+    each(path, |packet| {
         told.frames += 1;
-        let found = unwrapper.unwrap(&packet);
+        let found = unwrapper.unwrap(packet);
         if std::env::var_os("LAYERS").is_some() {
             println!("{} {found:?}", told.frames);
         }
@@ -98,7 +105,7 @@ fn tell(path: &Path) -> Told {
         for id in unwrapper.vlans().as_slice().iter().skip(usize::from(service)) {
             *told.vlans.entry(*id).or_default() += 1;
         }
-    }
+    });
     told.counted = unwrapper.counters().frames();
     told
 }
@@ -159,7 +166,7 @@ fn flows_and_vlans_are_those_of_tshark() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Every capture once more, with a byte of each frame changed or its end cut off: nothing panics.
+/// Captures once more, with bytes of each frame changed or its end cut off: nothing panics.
 #[test]
 fn damaged_frames_are_harmless() {
     let Some(captures) = captures() else { return };
@@ -173,11 +180,7 @@ fn damaged_frames_are_harmless() {
     let mut unwrapper = Unwrapper::new(Settings { fragment_bytes: 1 << 20, ..Settings::default() });
     let mut seen = 0;
     for (_, path, _) in captures.iter().filter(|(_, path, _)| fs::metadata(path).unwrap().len() < 200_000) {
-        let (mut reader, file) = (CaptureReader::new(), fs::read(path).unwrap());
-        reader.space()[..file.len()].copy_from_slice(&file);
-        reader.filled(file.len());
-        reader.end();
-        while let Ok(Some(packet)) = reader.packet() {
+        each(path, |packet| {
             let mut data = packet.data.to_vec();
             for _ in 0..4 {
                 let at = below(data.len().min(120));
@@ -185,11 +188,11 @@ fn damaged_frames_are_harmless() {
                     *byte = below(256) as u8;
                 }
                 let cut = if below(2) == 0 { data.len() } else { below(data.len()) };
-                let damaged = Packet { data: &data[..cut], ..packet };
+                let damaged = Packet { data: &data[..cut], ..*packet };
                 seen += usize::from(!matches!(unwrapper.unwrap(&damaged), Err(Skip::UnknownLink(_))));
             }
             assert!(unwrapper.memory() <= (1 << 20) + (256 << 10), "{}", unwrapper.memory());
-        }
+        });
     }
     assert!(seen > 50_000, "{seen}");
 }
