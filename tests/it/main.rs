@@ -15,6 +15,8 @@ mod golden;
 #[cfg_attr(not(feature = "es"), allow(dead_code, unused_imports))]
 mod lab;
 mod layers;
+#[cfg(feature = "pcap")]
+mod live;
 mod net;
 mod packets;
 mod pcap_files;

@@ -36,7 +36,7 @@ pub fn report() -> Result<String, String> {
     let all = super::libpcap::interfaces()?;
     let links: Vec<_> = all.iter().map(|i| super::libpcap::link_type(&i.name)).collect();
     let mut text = table(&all, &links);
-    if links.iter().all(Option::is_none) && !all.is_empty() {
+    if all.iter().zip(&links).any(|(i, link)| i.is_up && link.is_none()) {
         let _ = writeln!(text, "\nLink types are known to those who may capture (root, or CAP_NET_RAW).");
     }
     Ok(text)

@@ -87,6 +87,7 @@ async fn follow(shared: Rc<Shared>, name: String, mut handle: Option<Handle>) {
             log::info!("[{label}] capturing from '{name}' ({})", open.link());
             let mut live = Live::new(&shared, &name, open);
             let end = live.run().await;
+            live.drain().await;
             live.count();
             match end {
                 End::Stopping => return,
@@ -132,7 +133,8 @@ struct Live<'a> {
     drops: Drops,
     /// When to ask for the counters: set while packets have come since the last time.
     count_at: Option<Instant>,
-    /// When to look whether the interface is still up.
+    /// When to look whether the interface is still up: soon after the last packet, since libpcap takes the news for
+    /// itself when packets come with it.
     look_at: Option<Instant>,
     looked: Option<Instant>,
     is_down: bool,
@@ -192,9 +194,6 @@ impl<'a> Live<'a> {
                 return end;
             }
         }
-        shared.busy.set(shared.busy.get() + 1);
-        self.drain().await;
-        shared.busy.set(shared.busy.get() - 1);
         End::Stopping
     }
 
@@ -203,8 +202,11 @@ impl<'a> Live<'a> {
         self.shared.cx.count(PACKETS, n as u64);
         self.shared.work.borrow_mut().commit();
         self.shared.fed.notify();
-        self.shared.fed_at.set(rt::now());
-        self.count_at.get_or_insert_with(|| rt::now() + COUNT_EVERY);
+        let now = rt::now();
+        self.shared.fed_at.set(now);
+        self.count_at.get_or_insert(now + COUNT_EVERY);
+        // Packets of an interface that was down say that it is up.
+        self.look_at = Some(if self.is_down { now } else { now + LOOK_EVERY });
     }
 
     /// Between two turns: the others work, and the records so far find room.
@@ -219,9 +221,11 @@ impl<'a> Live<'a> {
         shared.busy.set(shared.busy.get() - 1);
     }
 
-    /// Reads what was captured before the shutdown began. The kernel keeps the youngest packets for [`BLOCK_AGE`].
+    /// Reads what was captured before now: the kernel keeps the youngest packets for [`BLOCK_AGE`], those of an interface
+    /// that is gone, too.
     async fn drain(&mut self) {
         let shared = self.shared;
+        shared.busy.set(shared.busy.get() + 1);
         let (last, begin) = (shared.cx.now(), rt::now());
         let mut past = false;
         while !past && begin.elapsed() < DRAIN {
@@ -234,17 +238,19 @@ impl<'a> Live<'a> {
                     shared.work.borrow_mut().packet(p);
                 }
             };
-            let rest = LAG.saturating_sub(begin.elapsed());
-            match self.handle.read_now(each) {
-                Ok(0) if rest.is_zero() => break,
-                Ok(0) => rt::sleep(rest.min(BLOCK_AGE / 4)).await,
-                Ok(_) => {
-                    self.took(count);
-                    rt::yield_now().await;
-                }
-                Err(_) => break,
+            // An error says what is known: that no more will come.
+            if self.handle.read_now(each).unwrap_or(0) > 0 {
+                self.took(count);
+                rt::yield_now().await;
+                continue;
             }
+            let rest = LAG.saturating_sub(begin.elapsed());
+            if rest.is_zero() {
+                break;
+            }
+            rt::sleep(rest.min(BLOCK_AGE / 4)).await;
         }
+        shared.busy.set(shared.busy.get() - 1);
     }
 
     /// Asks the kernel for its counters and says what was dropped.

@@ -223,7 +223,8 @@ pub struct Done {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    shown: String,
+    /// Command, configuration, status and output, for a failing test.
+    pub shown: String,
 }
 
 impl Done {
