@@ -79,7 +79,7 @@ fn visit(net: &Net, address: &'static str) {
 fn assert_visit(done: &Done) {
     let http = |path: &str, query: Option<&str>, status: u32| {
         let mut fields = vec![
-            ("http.request.method", "GET".into()),
+            ("http.request.method", "get".into()),
             ("url.path", path.into()),
             ("http.response.status_code", status.into()),
             ("destination.port", 80.into()),

@@ -13,9 +13,13 @@ pub use on::{Filter, Handle, interfaces, link_type};
 use std::fmt;
 use std::time::Duration;
 
-/// The kernel hands over a block of packets when it is full (256 KiB) or this old. Immediate mode would show each
-/// packet at once, but wakes the program for every one of them, and its ring has slots of the largest packet: 64 KiB
-/// each on interfaces with segmentation offload, so that 2 MiB hold 31 packets.
+/// The kernel hands over a block of packets when it is full (256 KiB) or this old.
+///
+/// Immediate mode would show each packet at once, but its ring has slots of the largest packet (64 KiB with segmentation
+/// offload: 8 MiB hold 127 packets), and it wakes the program for nearly every one. Measured at 50,000 packets a second for
+/// five seconds on two busy cores, without analysis: 31,000 wake-ups a second, 9 % of a CPU and 47,000 packets dropped,
+/// against 19 wake-ups, under 1 % and none. With blocks, the analysis of DNS and its records included, it is 36 wake-ups a
+/// second and 5 %. Idle there are none in either mode.
 pub const BLOCK_AGE: Duration = Duration::from_millis(100);
 
 /// How to capture.
