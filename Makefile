@@ -2,13 +2,14 @@
 #   make run      build the program, then run it on the shipped sample until Ctrl-C
 #   make test     all tests
 #   make faults   kills, rotations, broken destinations at full scale: some 15 minutes; FAULTS=rename,kill runs a part
+#   make live     packets at 50,000 a second and at the highest rate there is, between two network namespaces; as root
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
 
 SIZE ?= 512
 REPEATS ?= 3
 PROFILE ?= release
 
-.PHONY: run test faults bench docs bless fuzz clean
+.PHONY: run test faults live bench docs bless fuzz clean
 
 run:
 	scripts/setup.sh build
@@ -26,6 +27,12 @@ faults:
 	cargo build --release
 	COLLECTOR_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}/release/collector")" \
 	    cargo test --test it -- --ignored --exact --nocapture faults::at_full_scale
+
+live:
+	scripts/setup.sh test
+	cargo build --release
+	COLLECTOR_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}/release/collector")" \
+	    cargo test --test it -- --ignored --exact --nocapture live::rates::at_full_rate
 
 bench:
 	scripts/setup.sh bench
