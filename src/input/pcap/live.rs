@@ -22,7 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Packets of the ring that are older than a block are all there; a margin for a busy kernel.
 const LAG: Duration = Duration::from_millis(2 * BLOCK_AGE.as_millis() as u64);
-/// The end: time to read what the ring still holds.
+/// How often the end looks whether records have found room.
+const ROOM_EVERY: Duration = Duration::from_millis(10);
+/// The end: time to analyse what the ring still holds; what is left then is counted.
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// What the tasks of an input share. No borrow crosses an await.
@@ -35,6 +37,16 @@ struct Shared {
     /// Notified when packets came.
     fed: Notify,
     fed_at: Cell<Instant>,
+}
+
+impl Shared {
+    /// A step of letting time pass; whether there is another one to take.
+    fn tick(&self, now: Time) -> bool {
+        let mut work = self.work.borrow_mut();
+        let more = work.tick_some(now);
+        work.commit();
+        more
+    }
 }
 
 /// Captures until the shutdown; then what the kernel holds is read, and the analysis ends.
@@ -59,7 +71,14 @@ pub async fn run(interfaces: Vec<(String, Option<Handle>)>, terms: Terms, work: 
         task.await;
     }
     drop(clock);
-    shared.work.borrow_mut().finish();
+    let begin = rt::now();
+    while shared.work.borrow_mut().finish_some() {
+        rt::yield_now().await;
+        // Many flows end at once: their records wait for room, but not for ever.
+        while !cx.has_room() && begin.elapsed() < DRAIN {
+            rt::sleep(ROOM_EVERY).await;
+        }
+    }
     drop(hold);
 }
 
@@ -68,6 +87,7 @@ const PACKETS: &str = "packets";
 const KERNEL: &str = "dropped by the kernel";
 const DRIVER: &str = "dropped by interfaces";
 const LOST: &str = "interfaces lost";
+const LATE: &str = "not analysed at the end";
 
 /// Why a capture ended.
 enum End {
@@ -227,15 +247,18 @@ impl<'a> Live<'a> {
         let shared = self.shared;
         shared.busy.set(shared.busy.get() + 1);
         let (last, begin) = (shared.cx.now(), rt::now());
-        let mut past = false;
-        while !past && begin.elapsed() < DRAIN {
+        let (mut past, mut late) = (false, 0);
+        while !past && begin.elapsed() < 2 * DRAIN {
+            let in_time = begin.elapsed() < DRAIN;
             let mut count = 0;
             let each = |p: &Packet<'_>| {
                 if p.time > last {
                     past = true;
-                } else {
+                } else if in_time {
                     count += 1;
                     shared.work.borrow_mut().packet(p);
+                } else {
+                    late += 1;
                 }
             };
             // An error says what is known: that no more will come.
@@ -249,6 +272,15 @@ impl<'a> Live<'a> {
                 break;
             }
             rt::sleep(rest.min(BLOCK_AGE / 4)).await;
+        }
+        if late > 0 {
+            shared.cx.count(LATE, late);
+            let why = format!(
+                "packets of '{}' could not be analysed in the {} s that the end has",
+                self.name,
+                DRAIN.as_secs()
+            );
+            shared.cx.lost(late, &why);
         }
         shared.busy.set(shared.busy.get() - 1);
     }
@@ -331,10 +363,11 @@ async fn pass_time(shared: Rc<Shared>) {
             if shared.busy.get() == 0 {
                 // What was captured later than this may still be in the ring.
                 let lag = i64::try_from(LAG.as_nanos()).unwrap_or(i64::MAX);
-                let Time(now) = shared.cx.now();
-                let mut work = shared.work.borrow_mut();
-                work.tick(Time(now.saturating_sub(lag)));
-                work.commit();
+                let now = Time(shared.cx.now().0.saturating_sub(lag));
+                while shared.tick(now) {
+                    rt::yield_now().await;
+                    shared.cx.wait_for_room().await;
+                }
             }
         }
         shared.fed.wait().await;

@@ -70,7 +70,10 @@ fn run(rate: Option<u64>, time: Duration, reader: Reader) -> Option<Run> {
         assert!(done.stderr.contains("record(s) lost: packets of 'v1' came faster"), "{}", done.shown);
     }
     let run = Run { sent, packets: account(&done, "packets"), dropped, records, cpu_ms: ticks * 10, waits, peak_kib };
-    assert_eq!(run.sent, run.packets + run.dropped, "{run:?}\n{}", done.shown);
+    // On a very busy machine the end is not enough for all: that is counted, too, but only when it happens.
+    let late =
+        if done.stderr.contains("not analysed at the end") { account(&done, "not analysed at the end") } else { 0 };
+    assert_eq!(run.sent, run.packets + run.dropped + late, "{run:?}\n{}", done.shown);
     Some(run)
 }
 
