@@ -93,7 +93,11 @@ fn assert_visit(done: &Done) {
         assert_one(done, "dns", &[("dns.question.name", name.into()), ("dns.response_code", code.into())]);
     }
     for version in ["1.2", "1.3"] {
-        let fields = [("tls.client.server_name", "www.example".into()), ("tls.version", version.into())];
+        let fields = [
+            ("tls.client.server_name", "www.example".into()),
+            ("tls.version", version.into()),
+            ("tls.established", true.into()),
+        ];
         assert_one(done, "tls", &fields);
     }
     let all = documents(&done.stdout);

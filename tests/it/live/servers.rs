@@ -44,6 +44,7 @@ impl Server {
             "daemon off;\nuser root;\nworker_processes 1;\npid {dir}/pid;\nerror_log {dir}/error.log;\nevents {{}}\n\
              http {{\n    access_log off;\n{temp}\
              \x20   server {{\n        listen 80;\n        listen 443 ssl;\n        server_name www.example;\n\
+             \x20       ssl_protocols TLSv1.2 TLSv1.3;\n\
              \x20       ssl_certificate {dir}/cert.pem;\n        ssl_certificate_key {dir}/key.pem;\n\
              \x20       location = /found {{ return 200 \"found\\n\"; }}\n        location / {{ return 404; }}\n    }}\n}}\n"
         );
