@@ -50,7 +50,7 @@ crate::config! {
         max_memory: Size => "Max_Memory" = "64M",
         /// Comma list of networks that count as internal for `network.direction`: CIDR blocks, or `private`, `loopback`,
         /// `link_local`, `multicast`.
-        internal_networks: Networks => "Internal_Networks" = "private",
+        internal_networks: Networks => "Internal_Networks" = "private, loopback, link_local",
     }
 }
 
