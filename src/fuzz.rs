@@ -9,7 +9,7 @@ use crate::decode::flow::Networks;
 use crate::decode::layers::{Body, MAX_TUNNELS, Settings, Unwrapper};
 use crate::error::Diags;
 use crate::event::{Batch, Tag, View};
-use crate::fmt::capture::{LinkType, Packet};
+use crate::fmt::capture::{CaptureReader, LinkType, MAX_PACKET, Packet};
 use crate::fmt::json_read::{JsonErrorKind, JsonReader};
 use crate::fmt::json_write::{JsonOpts, write_map};
 use crate::fmt::msgpack_read::MsgpackReader;
@@ -323,4 +323,41 @@ pub fn icmp(data: &[u8]) {
 fn two(data: &[u8]) -> Option<(&str, &[u8])> {
     let at = memchr::memchr(b'\n', data)?;
     Some((std::str::from_utf8(data.get(..at)?).ok()?, data.get(at + 1..)?))
+}
+
+/// A capture file, at once and in pieces: the same packets and the same end, but for what damaged gzip data gave before.
+pub fn capture(data: &[u8]) {
+    let read = |piece: usize| {
+        let (mut reader, mut rest, mut packets) = (CaptureReader::new(), data, Vec::new());
+        let end = loop {
+            match reader.packet() {
+                Ok(Some(p)) => {
+                    assert!(p.data.len() <= MAX_PACKET as usize);
+                    packets.push((p.time, p.link, p.wire_len, p.data.len()));
+                }
+                Ok(None) if rest.is_empty() => break None,
+                Ok(None) => {
+                    let space = reader.space();
+                    let (now, later) = rest.split_at(rest.len().min(piece).min(space.len()));
+                    assert!(!now.is_empty());
+                    for (to, from) in space.iter_mut().zip(now) {
+                        *to = *from;
+                    }
+                    reader.filled(now.len());
+                    rest = later;
+                    if rest.is_empty() {
+                        reader.end();
+                    }
+                }
+                Err(damage) => break Some(damage),
+            }
+        };
+        (packets, end)
+    };
+    let whole = read(usize::MAX);
+    let pieces = read(7);
+    if !data.starts_with(&[0x1f, 0x8b]) {
+        assert!(whole.0.iter().map(|p| p.3).sum::<usize>() <= data.len());
+        assert_eq!(whole, pieces);
+    }
 }

@@ -125,6 +125,11 @@ fn icmp() {
     replay("icmp", collector::fuzz::icmp);
 }
 
+#[test]
+fn capture() {
+    replay("capture", collector::fuzz::capture);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -135,6 +140,7 @@ fn no_target_is_left_out() {
     assert_eq!(
         names,
         [
+            "capture.rs",
             "chunk.rs",
             "dns.rs",
             "icmp.rs",

@@ -93,7 +93,7 @@ impl Reading {
         };
         let mut packets = 0;
         let end = match reader {
-            Ok(reader) => self.packets(&reader, &mut packets).await,
+            Ok(reader) => self.packets(&reader, &name, &mut packets).await,
             Err(e) => Err(io::Error::from(e).to_string()),
         };
         self.hand_on();
@@ -112,7 +112,7 @@ impl Reading {
     }
 
     /// Reads packets to the end of a file, or to the shutdown.
-    async fn packets(&mut self, reader: &Reader, count: &mut u64) -> Result<(), String> {
+    async fn packets(&mut self, reader: &Reader, name: &str, count: &mut u64) -> Result<(), String> {
         let cx = self.cx.clone();
         let (mut capture, mut ended) = (CaptureReader::new(), false);
         loop {
@@ -160,7 +160,7 @@ impl Reading {
         }
         let drops = capture.drops();
         if drops > 0 {
-            log::warn!("[{}] the capture lacks {drops} packets, which were dropped while it was made", cx.label());
+            log::warn!("[{}] {name} lacks {drops} packets, which were dropped while it was made", cx.label());
         }
         Ok(())
     }
