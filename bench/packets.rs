@@ -235,7 +235,7 @@ pub fn http<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::R
 /// tenth HTTP on another port, the rest what no protocol is.
 pub fn flows<W: Write>(r: &mut Random, bytes: u64, out: &mut Capture<W>) -> io::Result<(u64, u64)> {
     let bodies = Bodies::new(r)?;
-    let count = (FLOWS * bytes >> 28).clamp(100, FLOWS);
+    let count = ((FLOWS * bytes) >> 28).clamp(100, FLOWS);
     let mut open = Vec::new();
     for n in 0..count {
         let (port, http) = match n % 10 {
