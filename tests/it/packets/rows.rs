@@ -210,7 +210,8 @@ fn tls_version(number: u64) -> &'static str {
 
 fn tls_truth(truth: &Truth) -> Vec<String> {
     let mut found = Vec::new();
-    for row in rows(truth, "tls") {
+    // QUIC carries hellos, too; it is no subject here.
+    for row in rows(truth, "tls").filter(|r| !r.text("stream").starts_with("udp")) {
         let kinds = row.values("tls.handshake.type");
         let first = |name: &str| row.values(name).into_iter().next().unwrap_or_default();
         if kinds.iter().any(|k| k == "1") && !first("tls.handshake.ja3").is_empty() {
