@@ -202,6 +202,20 @@ pub fn dns(data: &[u8]) {
     }
 }
 
+/// A connection on the port of TLS, see [`conversation`]: it has one document at most.
+pub fn tls(data: &[u8]) {
+    let keys =
+        [("tls.fingerprints".to_owned(), "md5, sha1, sha256"), ("tls.include_raw_certificates".to_owned(), "on")];
+    let documents = conversation("tls", 443, &keys, data);
+    assert!(documents.len() <= 1, "{} documents", documents.len());
+    for document in documents {
+        let established = document["tls"]["established"].as_bool();
+        let status = if established == Some(true) { "OK" } else { "Error" };
+        assert!(established.is_some() && document["status"] == status, "{document}");
+        assert_eq!(document["event"].get("end").is_some(), status == "OK", "{document}");
+    }
+}
+
 /// Two ends talk to each other: the first byte says over what (even: UDP, odd: TCP), then pieces follow, each a byte for
 /// the direction, two for its length (high byte first), and so many bytes. Returns the documents of the protocol, which are
 /// sound JSON.

@@ -130,6 +130,11 @@ fn capture() {
     replay("capture", collector::fuzz::capture);
 }
 
+#[test]
+fn tls() {
+    replay("tls", collector::fuzz::tls);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -150,7 +155,8 @@ fn no_target_is_left_out() {
             "msgpack.rs",
             "regex.rs",
             "rejected.rs",
-            "strptime.rs"
+            "strptime.rs",
+            "tls.rs"
         ]
     );
 }

@@ -114,8 +114,8 @@ impl Handshake<'_> {
 
     fn write_client(&self, m: &mut Doc<'_>, k: &Keys) {
         if let Some(hello) = &self.client {
-            // Fingerprints of a part of a message would be wrong ones.
-            if !is_cut(&self.session.client_hello) {
+            // Fingerprints of a part of a message, or of what cannot be read, would be wrong ones.
+            if !is_cut(&self.session.client_hello) && !hello.extensions.is_broken {
                 m.plain(k.ja3, &ja::ja3(hello));
                 m.plain(k.ja4, &ja::ja4(hello));
             }

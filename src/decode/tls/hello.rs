@@ -70,7 +70,8 @@ impl<'a> ServerHello<'a> {
     pub fn parse(body: &'a [u8]) -> Option<Self> {
         let (_, version) = be_u16::<_, ()>(body).ok()?;
         let version = Version(version);
-        if version.draft().is_some_and(|d| d < FIRST_DRAFT_WITH_ALL_FIELDS) {
+        // Some early drafts were spoken under the number of the final version, which no ServerHello has in this place.
+        if version == Version::TLS13 || version.draft().is_some_and(|d| d < FIRST_DRAFT_WITH_ALL_FIELDS) {
             let (rest, suite) = be_u16::<_, ()>(body.get(34..)?).ok()?;
             let extensions = Extensions::parse(rest);
             return Some(Self { version, is_retry: false, session_id: &[], suite, compression: None, extensions });
@@ -239,11 +240,13 @@ mod tests {
 
     #[test]
     fn a_server_s_choice_of_an_old_draft_has_neither_session_nor_compression() {
-        let mut body = vec![0x7f, 18];
-        body.extend([7; 32]);
-        body.extend([0x13, 1, 0, 0]);
-        let hello = ServerHello::parse(&body).unwrap();
-        assert_eq!((hello.suite, hello.compression, hello.chosen().is_13()), (0x1301, None, true));
+        for version in [[0x7f, 18], [3, 4]] {
+            let mut body = version.to_vec();
+            body.extend([7; 32]);
+            body.extend([0x13, 1, 0, 0]);
+            let hello = ServerHello::parse(&body).unwrap();
+            assert_eq!((hello.suite, hello.compression, hello.chosen().is_13()), (0x1301, None, true));
+        }
     }
 
     #[test]

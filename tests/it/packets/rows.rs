@@ -210,11 +210,14 @@ fn tls_version(number: u64) -> &'static str {
 
 fn tls_truth(truth: &Truth) -> Vec<String> {
     let mut found = Vec::new();
+    let mut asked = std::collections::BTreeSet::new();
     // QUIC carries hellos, too; it is no subject here.
     for row in rows(truth, "tls").filter(|r| !r.text("stream").starts_with("udp")) {
         let kinds = row.values("tls.handshake.type");
         let first = |name: &str| row.values(name).into_iter().next().unwrap_or_default();
-        if kinds.iter().any(|k| k == "1") && !first("tls.handshake.ja3").is_empty() {
+        // A second hello, which the server asked for, has no document of its own.
+        let hello = kinds.iter().any(|k| k == "1") && !first("tls.handshake.ja3").is_empty();
+        if hello && asked.insert(row.text("stream").to_owned()) {
             let name = first("tls.handshake.extensions_server_name");
             found.push(format!("client {name} {}", first("tls.handshake.ja3")));
         }
