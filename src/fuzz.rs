@@ -2,6 +2,10 @@
 //!
 //! The targets under `fuzz/` are one line each; an ordinary test replays their seeds and mutations of them.
 
+mod streams;
+
+pub use streams::http;
+
 use crate::conf::{FromConf, Section, ini};
 use crate::decode::Sink;
 use crate::decode::analyzer::{self, Analyzer, Protocols};

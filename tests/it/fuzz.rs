@@ -121,6 +121,11 @@ fn dns() {
 }
 
 #[test]
+fn http() {
+    replay("http", collector::fuzz::http);
+}
+
+#[test]
 fn icmp() {
     replay("icmp", collector::fuzz::icmp);
 }
@@ -148,6 +153,7 @@ fn no_target_is_left_out() {
             "capture.rs",
             "chunk.rs",
             "dns.rs",
+            "http.rs",
             "icmp.rs",
             "ini.rs",
             "json.rs",

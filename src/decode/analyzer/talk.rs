@@ -204,7 +204,12 @@ fn next_waiting(tcp: &Tcp) -> Option<Dir> {
 
 fn tell(env: &mut Env<'_, '_>, flow: &mut Flow, tcp: &mut Tcp, dir: Dir, got: Got<'_>) {
     match got {
-        Got::Data { bytes, .. } => data(env, flow, &mut tcp.sides, dir, &bytes),
+        Got::Data { bytes, at, .. } => {
+            // What was held belongs to when it came.
+            let now = std::mem::replace(&mut env.now, at);
+            data(env, flow, &mut tcp.sides, dir, &bytes);
+            env.now = now;
+        }
         Got::Gap(lost) => gap(env, flow, &mut tcp.sides, dir, lost),
         Got::Resync => gap(env, flow, &mut tcp.sides, dir, 1),
         Got::Fin => {

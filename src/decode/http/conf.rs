@@ -1,7 +1,7 @@
 //! The keys of `http`, and what they come to.
 
 use super::message::Kind;
-use crate::conf::{BinarySize, CList, FromConf};
+use crate::conf::{BinarySize, CList, FromConf, Ports};
 use crate::decode::MakeProtocol;
 use std::time::Duration;
 
@@ -43,22 +43,6 @@ crate::config! {
         send_response: bool => "http.send_response" = "off",
         /// How long a request waits for its response. Default: `Transaction_Timeout`.
         transaction_timeout: Option<Duration> => "http.transaction_timeout",
-    }
-}
-
-/// A list of ports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ports(pub Vec<u16>);
-
-impl FromConf for Ports {
-    const KIND: &'static str = "ports";
-    const EXAMPLE: &'static str = "80, 8080";
-    fn from_conf(text: &str) -> Result<Self, String> {
-        let words = text.split([',', ' ']).filter(|w| !w.is_empty());
-        words
-            .map(|w| w.parse().ok().filter(|p| *p != 0).ok_or_else(|| format!("'{w}' is not a port")))
-            .collect::<Result<_, _>>()
-            .map(Self)
     }
 }
 

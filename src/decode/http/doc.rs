@@ -7,8 +7,8 @@ use super::mask;
 use super::message::{Message, Part};
 use super::notes::{NOTES, Note, Notes};
 use super::queue::Exchange;
-use super::url::{Url, host_of, is_ip};
-use crate::decode::{Cx, Dir, Doc, Head};
+use super::url::{Url, authority, host_of, ip, is_ip};
+use crate::decode::{Cx, Dir, Doc, Head, Transport};
 use crate::keys;
 
 keys! {
@@ -58,7 +58,10 @@ fn write_transaction(
     for m in [request, response].into_iter().flatten() {
         notes.join(m.notes);
     }
+    // A datagram stands for itself (UPnP): notifications are not answered, searches by others than they were sent to.
+    let alone = cx.flow().over() == Transport::Udp;
     match (request, response) {
+        _ if alone => {}
         (_, None) => notes.add(Note::UnmatchedRequest),
         (None, _) => notes.add(Note::UnmatchedResponse),
         _ => {}
@@ -69,7 +72,9 @@ fn write_transaction(
     let mut texts = [""; NOTES];
     let told = notes.texts(&mut texts);
 
-    let domain = url.map(|u| u.host).filter(|h| !h.is_empty() && !is_ip(h));
+    let host = url.map(|u| u.host).filter(|h| !h.is_empty());
+    let address = host.and_then(ip);
+    let domain = host.filter(|_| address.is_none());
     let referer = request.and_then(|m| host_of(m.part(Part::Referer))).filter(|h| !is_ip(h) && Some(*h) != domain);
     let (mut hosts, mut named) = ([&b""[..]; 2], 0);
     for (slot, host) in hosts.iter_mut().zip([domain, referer].into_iter().flatten()) {
@@ -77,7 +82,10 @@ fn write_transaction(
         named += 1;
     }
     let user = url.map(|u| u.user).filter(|u| !u.is_empty());
-    let ok = request.is_some() && response.is_some_and(|m| m.status < 400);
+    let ok = match response {
+        Some(m) => m.status < 400 && (alone || request.is_some()),
+        None => alone,
+    };
     let head = Head {
         start: request.map(|m| m.start),
         end: response.map(|m| m.end),
@@ -87,6 +95,7 @@ fn write_transaction(
         server_domain: domain,
         hosts: hosts.get(..named).unwrap_or_default(),
         users: user.as_slice(),
+        ips: address.as_slice(),
         forwarded_ip: request.and_then(|m| first_address(m.part(Part::RealIp))),
         ..Head::new("http", client)
     };
@@ -230,10 +239,10 @@ fn lower(d: &mut Doc<'_>, key: crate::event::Key, text: &[u8]) {
     }
 }
 
-/// The first address of a list: who asked, before all proxies.
+/// The first address of a list: who asked, before all proxies. Some write its port behind it, or a word in its place.
 fn first_address(value: &[u8]) -> Option<&[u8]> {
-    let first = value.split(|b| *b == b',').next()?.trim_ascii();
-    (!first.is_empty()).then_some(first)
+    let first = authority(value.split(|b| *b == b',').next()?).host;
+    is_ip(first).then_some(first)
 }
 
 fn decode_body(shared: &Shared, m: &mut Message) {

@@ -56,7 +56,7 @@ fn is_blank(b: u8) -> bool {
 
 /// Methods that are known, for telling a request by its first word: RFC 9110 §9.3, WebDAV, UPnP, RPC over HTTP.
 pub(super) fn is_known_method(word: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 43] = [
+    const KNOWN: [&[u8]; 45] = [
         b"GET",
         b"POST",
         b"HEAD",
@@ -100,6 +100,8 @@ pub(super) fn is_known_method(word: &[u8]) -> bool {
         b"M-SEARCH",
         b"RPC_IN_DATA",
         b"RPC_OUT_DATA",
+        b"CCM_POST",
+        b"BITS_POST",
     ];
     KNOWN.contains(&word)
 }

@@ -2,7 +2,7 @@
 
 use super::conf::Settings;
 use super::frame::{Codings, Framing, Length, Transfer, of_request, of_response};
-use super::head::{HEADERS_MAX, Header, Version, headers, unfold};
+use super::head::{HEADERS_MAX, Header, Start, Version, headers, unfold};
 use super::notes::{Note, Notes};
 use crate::time::Time;
 
@@ -133,6 +133,21 @@ impl Message {
             (Ok(at), Ok(len)) => *slot = (at, len),
             // A head is at most 65,535 bytes long and its pieces do not overlap.
             _ => self.text.truncate(at),
+        }
+    }
+
+    /// Takes what the first line says.
+    pub(super) fn start_line(&mut self, start: Start<'_>) {
+        match start {
+            Start::Request { method, target, version } => {
+                (self.kind, self.version) = (Kind::Request, version);
+                self.set(Part::First, method);
+                self.set(Part::Target, target);
+            }
+            Start::Response { status, phrase, version } => {
+                (self.kind, self.version, self.status) = (Kind::Response, version, status);
+                self.set(Part::First, phrase);
+            }
         }
     }
 

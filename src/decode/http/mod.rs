@@ -7,6 +7,8 @@
 //! or what was seen until the connection ended. Interim responses (100 Continue) are passed over. `url.path` and `url.query` are
 //! as they came, percent signs and all.
 //!
+//! Over UDP (UPnP's discovery) each datagram is a document of its own: its parts go to groups, and come from others.
+//!
 //! Limits: HTTP/2 is recognised by its preface and told in one document; its transactions are not decoded yet. HTTP/0.9 is
 //! known in requests alone. A response to HEAD whose request was not captured is read as if it had a body. Bodies coded
 //! with br or zstd are left out with a note.
@@ -40,7 +42,7 @@ pub static PROTOCOL: Protocol = Protocol {
     name: "http",
     doc: "HTTP/1.0 and HTTP/1.1: one document per request and response.",
     keys: HttpConf::TABLE,
-    over: &[Transport::Tcp],
+    over: &[Transport::Tcp, Transport::Udp],
     probe: probe::probe,
     make: |cx| make(cx),
 };

@@ -114,11 +114,16 @@ fn port(text: &[u8]) -> Option<u16> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|p| *p != 0)
 }
 
-/// Whether a host is an address.
-pub(super) fn is_ip(host: &[u8]) -> bool {
+/// The address that a host is.
+pub(super) fn ip(host: &[u8]) -> Option<IpAddr> {
     // Names are told from addresses at their first byte, nearly always.
     let may = host.first().is_some_and(|b| b.is_ascii_hexdigit() || *b == b':') && host.len() <= 45;
-    may && std::str::from_utf8(host).is_ok_and(|h| h.parse::<IpAddr>().is_ok())
+    std::str::from_utf8(host).ok().filter(|_| may)?.parse().ok()
+}
+
+/// Whether a host is an address.
+pub(super) fn is_ip(host: &[u8]) -> bool {
+    ip(host).is_some()
 }
 
 /// `scheme://rest`.

@@ -172,8 +172,7 @@ fn http_request(method: &str, target: &str) -> String {
 
 fn http_truth(truth: &Truth) -> Vec<String> {
     let mut found = Vec::new();
-    // SSDP is HTTP's form in UDP; it is no subject here.
-    for row in rows(truth, "http").filter(|r| !r.text("stream").starts_with("udp")) {
+    for row in rows(truth, "http") {
         let targets = row.values("http.request.uri");
         for (i, method) in row.values("http.request.method").iter().enumerate() {
             found.push(http_request(method, targets.get(i).map_or("", |t| t)));

@@ -9,14 +9,17 @@ use super::frame::Framing;
 use super::head::{self, HEAD_MAX, Looks, Start, Version};
 use super::message::{Kind, Message, Part, Upgrade};
 use super::notes::Note;
-use super::queue::{Exchange, Queue, WAITING_MAX, is_preface};
+use super::queue::{Exchange, Place, Queue, WAITING_MAX, is_preface};
 use crate::decode::{Conversation, Cx, Dir, Next, Step};
 use crate::time::Time;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// How long a response waits for a request that was captured after it: captures mix directions by milliseconds.
-const HOLD: Duration = Duration::from_secs(1);
+const HOLD: Duration = Duration::from_millis(100);
+
+/// Responses that wait for that: what was sent within [`HOLD`], unless the requests are not captured at all.
+const HELD_MAX: usize = 16;
 
 /// Where in its stream a direction stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,8 +195,8 @@ impl Http {
             self.write(cx, exchange);
         }
         let mut m = self.shared.message();
-        m.kind = kind;
         (m.start, m.end) = (cx.since(), cx.time());
+        m.start_line(start);
         let side = self.side(dir);
         if side.garbage {
             m.notes.add(Note::Garbage);
@@ -203,18 +206,9 @@ impl Http {
         }
         (side.blind, side.garbage) = (false, false);
         side.expect(At::Head);
-        match start {
-            Start::Request { method, target, version } => {
-                m.version = version;
-                m.set(Part::First, method);
-                m.set(Part::Target, target);
-                self.request(cx, dir, m, text, whole)
-            }
-            Start::Response { status, phrase, version } => {
-                (m.version, m.status) = (version, status);
-                m.set(Part::First, phrase);
-                self.response(cx, dir, m, text, whole)
-            }
+        match kind {
+            Kind::Request => self.request(cx, dir, m, text, whole),
+            Kind::Response => self.response(cx, dir, m, text, whole),
         }
     }
 
@@ -225,6 +219,13 @@ impl Http {
         {
             oldest.note(Note::TooManyWaiting);
             self.write(cx, oldest);
+        }
+        while let Some(Exchange { request: None, response: Some(early) }) = self.queue.first()
+            && early.done
+            && later(early.end, HOLD) < m.start
+            && let Some(alone) = self.queue.pop()
+        {
+            self.write(cx, alone);
         }
         let at = enter(&mut m, framing, whole);
         self.queue.push_request(m);
@@ -238,6 +239,12 @@ impl Http {
             return Turn::Ended(text.len());
         }
         let place = self.queue.place();
+        if place == Place::Early
+            && self.queue.len() >= HELD_MAX
+            && let Some(oldest) = self.queue.pop()
+        {
+            self.write(cx, oldest);
+        }
         let request = self.queue.request_at(place);
         let method = request.map_or(&b""[..], |r| r.part(Part::First));
         let tunnel = method == b"CONNECT" && (200..300).contains(&m.status);
@@ -321,8 +328,12 @@ impl Http {
             Exchange { request: None, response: Some(m) } if m.done => (m.end, HOLD),
             _ => return None,
         };
-        Some(Time(from.0.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX))))
+        Some(later(from, wait))
     }
+}
+
+fn later(at: Time, wait: Duration) -> Time {
+    Time(at.0.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)))
 }
 
 /// Notes how a message's body will be found; answers where its direction stands behind the head.
@@ -373,7 +384,24 @@ impl Conversation for Http {
         Step::used(used)
     }
 
-    fn datagram(&mut self, _cx: &mut Cx<'_>, _dir: Dir, _data: &[u8]) {}
+    fn datagram(&mut self, cx: &mut Cx<'_>, dir: Dir, data: &[u8]) {
+        let (line, _) = head::line(data);
+        let Some(start) = head::start(line) else { return };
+        let end = head::end(data, 0).unwrap_or(data.len()).min(HEAD_MAX);
+        let (text, body) = data.split_at_checked(end).unwrap_or((data, &[]));
+        let mut m = self.shared.message();
+        (m.start, m.end, m.done) = (cx.since(), cx.time(), true);
+        m.start_line(start);
+        m.read_head(&self.shared.settings, text, b"");
+        m.size = data.len() as u64;
+        m.body_len = body.len() as u64;
+        m.keep(body, self.shared.settings.max_body);
+        let (client, exchange) = match m.kind {
+            Kind::Request => (dir, Exchange { request: Some(m), response: None }),
+            Kind::Response => (dir.other(), Exchange { request: None, response: Some(m) }),
+        };
+        doc::write(cx, &self.shared, client, exchange);
+    }
 
     fn gap(&mut self, cx: &mut Cx<'_>, dir: Dir, lost: u64) {
         let at = self.side(dir).at;

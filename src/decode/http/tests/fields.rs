@@ -123,6 +123,14 @@ fn the_real_client() {
     let d = one(docs(&keys, &[(C, GET), (S, OK)]));
     assert_eq!(d["network"]["forwarded_ip"], "192.0.2.7");
     assert_eq!(d["related"]["ip"], json!(["10.0.0.1", "10.0.0.2", "192.0.2.7"]));
+    for (value, ip) in
+        [("[2001:db8::1]:80", json!("2001:db8::1")), ("1.2.3.4:5", json!("1.2.3.4")), ("unknown", Value::Null)]
+    {
+        let get = format!("GET / HTTP/1.1\r\nHost: 192.0.2.9\r\nX-Forwarded-For: {value}\r\n\r\n");
+        let d = one(docs(&keys, &[(C, &get), (S, OK)]));
+        assert_eq!(d["network"]["forwarded_ip"], ip);
+        assert!(d["related"]["ip"].as_array().unwrap().contains(&json!("192.0.2.9")));
+    }
 }
 
 #[test]

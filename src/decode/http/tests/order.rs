@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decode::Conversation;
+use crate::time::Time;
 use serde_json::json;
 
 fn get(path: &str) -> String {
@@ -57,12 +58,20 @@ fn an_unmatched_response_has_the_server_on_the_right_side() {
     assert_eq!((&d["server"]["ip"], &d["destination"]["ip"]), (&json!("10.0.0.2"), &json!("10.0.0.2")));
     assert_eq!((&d["server"]["bytes"], &d["source"]["bytes"]), (&json!(ok(200).len()), &Value::Null));
     assert_eq!((&d["event"]["start"], &d["http"]["request"]), (&Value::Null, &Value::Null));
-    // In a connection that was seen from its beginning, the request has a second to turn up.
+    // In a connection that was seen from its beginning, the request has a moment to turn up.
     let mut t = talk();
     t.send(S, ok(200).as_bytes());
     assert!(t.docs.0.is_empty());
-    t.wait(1_100);
+    t.wait(110);
     assert_eq!(told(&t.docs.0), ["- 200 Error Unmatched response"]);
+    // One that comes later is another one, also when nobody looked at the clock in between.
+    let mut t = talk();
+    t.send(S, ok(200).as_bytes());
+    t.wake = Time(i64::MAX);
+    t.wait(500);
+    t.send(C, get("/1").as_bytes());
+    t.send(S, ok(201).as_bytes());
+    assert_eq!(told(&t.finish()), ["- 200 Error Unmatched response", "GET /1 201 OK"]);
 }
 
 #[test]
@@ -138,6 +147,17 @@ fn too_many_requests_wait() {
 }
 
 #[test]
+fn responses_without_requests_are_not_held_in_number() {
+    let mut t = talk();
+    for _ in 0..100 {
+        t.send(S, ok(200).as_bytes());
+    }
+    assert_eq!(t.docs.0.len(), 84);
+    t.wait(110);
+    assert_eq!(t.docs.0.len(), 100);
+}
+
+#[test]
 fn an_idle_connection_is_small() {
     let mut t = talk();
     for n in 0..3 {
@@ -151,4 +171,16 @@ fn an_idle_connection_is_small() {
     let conv: &dyn Conversation = t.conv.as_deref().unwrap();
     assert!(conv.memory() <= 256, "{}", conv.memory());
     assert_eq!(t.docs.0.len(), 103);
+}
+
+#[test]
+fn datagrams_stand_for_themselves() {
+    let mut t = Talk::new(&*decoder(&[]), Transport::Udp, 1900);
+    t.datagram(C, b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNT: upnp:rootdevice\r\n\r\n");
+    t.datagram(S, b"HTTP/1.1 200 OK\r\nST: x\r\n\r\nbody");
+    t.datagram(S, b"\x00\x01");
+    let all = t.finish();
+    assert_eq!(told(&all), ["NOTIFY * - OK", "- 200 OK"]);
+    assert_eq!((&all[0]["error"], &all[1]["http"]["response"]["body"]["bytes"]), (&Value::Null, &json!(4)));
+    assert_eq!(all[1]["server"]["ip"], "10.0.0.2");
 }
