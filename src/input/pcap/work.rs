@@ -90,12 +90,8 @@ impl Work {
         self.analyzer.packet(packet, &mut self.out);
     }
 
-    /// No packet before `now` will come.
-    pub fn tick(&mut self, now: Time) {
-        self.analyzer.tick(now, &mut self.out);
-    }
-
-    /// As [`Self::tick`], in steps: whether there is another one to take, after the records found room.
+    /// No packet before `now` will come: tells of some of the flows that are due. Whether there is another such step to
+    /// take, after the records found room.
     #[inline]
     pub fn tick_some(&mut self, now: Time) -> bool {
         self.analyzer.tick_some(now, STEP, &mut self.out)
@@ -119,17 +115,11 @@ impl Work {
         }
     }
 
-    /// As [`Self::finish`], in steps.
+    /// Nothing more will come: what waits is written, in steps as with [`Self::tick_some`].
     pub fn finish_some(&mut self) -> bool {
         let more = self.analyzer.finish_some(STEP, &mut self.out);
         self.commit();
         more
-    }
-
-    /// Nothing more will come: what waits is written.
-    pub fn finish(&mut self) {
-        self.analyzer.finish(&mut self.out);
-        self.commit();
     }
 }
 
