@@ -40,6 +40,17 @@ pub enum Fed {
 }
 
 impl Side {
+    /// Passes over bytes none of which need be shown; whether they are such. Most of a body's are.
+    #[inline]
+    pub fn passes(&mut self, bytes: &[u8]) -> bool {
+        let n = bytes.len() as u64;
+        let all = self.skip >= n;
+        if all && self.skip != ALL {
+            self.skip -= n;
+        }
+        all
+    }
+
     /// Gives a conversation the next bytes of its direction.
     pub fn feed(&mut self, conv: &mut dyn Conversation, cx: &mut Cx<'_>, dir: Dir, bytes: &[u8]) -> Fed {
         let skipped = self.skip(bytes.len() as u64) as usize;

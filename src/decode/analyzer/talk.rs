@@ -234,6 +234,9 @@ fn data(env: &mut Env<'_, '_>, flow: &mut Flow, sides: &mut [Side; 2], dir: Dir,
 
 fn feed(env: &mut Env<'_, '_>, flow: &mut Flow, sides: &mut [Side; 2], dir: Dir, bytes: &[u8]) {
     let side = &mut sides[dir.index()];
+    if side.passes(bytes) {
+        return;
+    }
     match with(env, flow, |conv, cx| side.feed(conv, cx, dir, bytes)) {
         Some(Fed::Done) => {
             say_goodbye(env, flow);
@@ -302,7 +305,10 @@ fn close(env: &mut Env<'_, '_>, flow: &mut Flow, sides: &mut [Side; 2], dir: Opt
 
 fn open(env: &Env<'_, '_>, flow: &mut Flow, number: u8) {
     flow.app = match env.protocols.open(number, flow.info.over()) {
-        Some(conv) => App::On(number, conv),
+        Some(conv) => {
+            flow.app_memory = u32::try_from(conv.memory()).unwrap_or(u32::MAX);
+            App::On(number, conv)
+        }
         None => App::Off,
     };
 }
@@ -329,7 +335,9 @@ fn with<T>(
     let now = env.now;
     let mut cx =
         Cx { time: now, since: now, skipped: false, flow: &flow.info, wake: &mut flow.wake, out: env.out.lend() };
-    Some(call(&mut **conv, &mut cx))
+    let result = call(&mut **conv, &mut cx);
+    flow.app_memory = u32::try_from(conv.memory()).unwrap_or(u32::MAX);
+    Some(result)
 }
 
 /// The ports of a flow, the receiver's first: a service listens there more often.

@@ -46,6 +46,8 @@ pub struct Flow {
     pub macs: Option<[[u8; 6]; 2]>,
     /// Heap bytes that are accounted for.
     pub memory: u32,
+    /// Those of the conversation, as it said when it was last called.
+    pub app_memory: u32,
     /// FIN of each direction, RST.
     pub ended: Ended,
     /// Whether the slot is in use.
@@ -138,6 +140,7 @@ impl Flow {
             tcp: None,
             macs: None,
             memory: 0,
+            app_memory: 0,
             ended: Ended::default(),
             is_live: true,
         }
@@ -160,7 +163,7 @@ impl Flow {
     #[inline]
     pub fn heap(&self) -> usize {
         let app = match &self.app {
-            App::On(_, conv) => conv.memory(),
+            App::On(..) => self.app_memory as usize,
             _ => 0,
         };
         app + self.tcp.as_ref().map_or(0, |t| {
