@@ -15,7 +15,7 @@ const GUESS_SEGMENTS: u8 = 3;
 const GUESS_NEAR: u32 = 1 << 20;
 
 /// Segments that follow each other at a place beyond any window make it believed.
-const FAR_RUN: u8 = 3;
+const FAR_RUN: u16 = 3;
 
 /// Why the fast path may not be taken.
 mod mark {
@@ -39,8 +39,9 @@ mod mark {
     pub const LEAD: u16 = 1 << 8;
     /// A strange SYN came, whose stream would begin at `other`.
     pub const ODD_SYN: u16 = 1 << 9;
-    /// Segments came from beyond any window, the last ending at `other`.
-    pub const FAR: u16 = 1 << 10;
+    /// Segments came from beyond any window, the last ending at `other`: how many follow each other, up to three.
+    pub const FAR: u16 = 3 << FAR_SHIFT;
+    pub const FAR_SHIFT: u32 = 10;
 
     /// There may be something to take.
     pub const PENDING: u16 = HELD | ACKED | CUT | FIN | RESET | FLUSH | RESTART;
@@ -61,7 +62,7 @@ enum State {
     Reset,
 }
 
-/// One direction of a TCP connection. 48 bytes, and nothing on the heap unless segments wait for others.
+/// One direction of a TCP connection. 40 bytes, and nothing on the heap unless segments wait for others.
 #[derive(Default)]
 pub struct Half {
     held: Option<Box<Held>>,
@@ -72,14 +73,12 @@ pub struct Half {
     start: u32,
     ack: u32,
     fin: u32,
-    cut: u32,
+    /// What the marks say; the bytes of [`mark::CUT`] are taken at once, before there is another.
     other: u32,
     marks: u16,
     state: State,
     /// Segments since the hole was noticed; in [`State::Guess`], those that were seen.
     after: u8,
-    /// Length of the [`mark::FAR`] run.
-    run: u8,
 }
 
 impl Half {
@@ -170,6 +169,8 @@ impl Half {
         let wire = segment.wire_len.min(MAX_AHEAD);
         let data = segment.data.get(..wire as usize).unwrap_or(segment.data);
         let mut part = Part { seq: segment.seq, data, wire, ack: segment.ack };
+        // Of a caller who did not take it: a hole like others.
+        self.marks &= !mark::CUT;
         cx.stats.snap_cut += u64::from(data.len() < wire as usize);
         cx.stats.zero_window += u64::from(segment.window == 0 && segment.flags & (flag::SYN | flag::RST) == 0);
         if self.marks & mark::WAIT != 0 {
@@ -317,12 +318,9 @@ impl Half {
         let front = self.held.as_ref().and_then(|held| held.front());
         let room = front.map_or(u32::MAX, |piece| piece.seq.wrapping_sub(self.next));
         let own = part.split(room);
-        self.marks &= !(mark::LEAD | mark::ODD_SYN | mark::FAR | mark::CUT);
+        self.marks &= !(mark::LEAD | mark::ODD_SYN | mark::FAR);
         self.next = self.next.wrapping_add(own.data.len() as u32);
-        self.cut = own.wire - own.data.len() as u32;
-        if self.cut > 0 {
-            self.marks |= mark::CUT;
-        }
+        self.note_cut(own.wire - own.data.len() as u32);
         if part.wire > 0 {
             self.hold(cx.now, part);
             cx.stats.overlaps += 1;
@@ -357,14 +355,14 @@ impl Half {
         }
         cx.stats.outside += 1;
         let follows = self.marks & mark::FAR != 0 && part.seq == self.other;
-        self.run = if follows { self.run.saturating_add(1) } else { 1 };
+        let run = if follows { ((self.marks & mark::FAR) >> mark::FAR_SHIFT) + 1 } else { 1 }.min(FAR_RUN);
         self.other = part.seq.wrapping_add(part.wire);
-        self.marks = self.marks & !mark::ODD_SYN | mark::FAR;
-        if self.run < FAR_RUN {
+        self.marks = self.marks & !(mark::ODD_SYN | mark::FAR) | run << mark::FAR_SHIFT;
+        if run < FAR_RUN {
             return self.take(cx);
         }
         // What is held comes first; the next segment of the run will find nothing.
-        if self.marks & (mark::HELD | mark::CUT | mark::FIN) != 0 {
+        if self.marks & (mark::HELD | mark::FIN) != 0 {
             self.flush();
             return self.take(cx);
         }

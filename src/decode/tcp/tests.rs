@@ -92,7 +92,7 @@ impl Lab {
 
 #[test]
 fn a_half_is_small() {
-    assert!(size_of::<Half>() <= 48, "{}", size_of::<Half>());
+    assert!(size_of::<Half>() <= 40, "{}", size_of::<Half>());
     let mut lab = Lab::open();
     lab.data(0, "hello world").data(20, "x");
     assert!(lab.half.held() > 0);

@@ -77,7 +77,7 @@ impl Half {
         while self.state == State::Open {
             if self.marks & mark::CUT != 0 {
                 self.marks &= !mark::CUT;
-                return self.gap(cx, self.next.wrapping_add(self.cut));
+                return self.gap(cx, self.next.wrapping_add(self.other));
             }
             if let Some(got) = self.front(cx) {
                 return Some(got);
@@ -109,6 +109,14 @@ impl Half {
         None
     }
 
+    /// So many bytes at `next` were not captured. Whatever else was to be remembered is forgotten: the stream goes on.
+    pub(super) fn note_cut(&mut self, bytes: u32) {
+        if bytes > 0 {
+            self.other = bytes;
+            self.marks = self.marks & !(mark::ODD_SYN | mark::FAR) | mark::CUT;
+        }
+    }
+
     /// What is held and stands at `next`.
     fn front(&mut self, cx: &HalfCx<'_>) -> Option<Got<'static>> {
         while let Some(held) = &mut self.held {
@@ -127,11 +135,8 @@ impl Half {
             let mut data = Vec::from(piece.data);
             data.drain(..data.len().min(known as usize));
             self.next = self.next.wrapping_add(data.len() as u32);
-            self.cut = wire.saturating_sub(data.len() as u32);
             self.marks &= !mark::LEAD;
-            if self.cut > 0 {
-                self.marks |= mark::CUT;
-            }
+            self.note_cut(wire.saturating_sub(data.len() as u32));
             self.settle(self.front_at(cx.now));
             if data.is_empty() {
                 return None;
