@@ -74,10 +74,10 @@ pub(super) struct Pending {
     held: usize,
 }
 
-/// Messages that wait in one flow. A busy resolver behind one address and port may have some dozens in flight.
-pub(super) const WAITING_MAX: usize = 256;
+/// Messages that wait in one flow. A forwarder that asks from one port alone has hundreds in flight.
+pub(super) const WAITING_MAX: usize = 1024;
 
-/// Bytes that they may hold in one flow: 256 queries of usual size, or a few updates of a zone.
+/// Bytes that they may hold in one flow: 1024 queries of usual size, or a few updates of a zone.
 pub(super) const HELD_MAX: usize = 256 * 1024;
 
 impl Pending {

@@ -171,13 +171,14 @@ fn both_ask_each_other() {
 #[test]
 fn what_waits_is_bounded() {
     let mut talk = udp();
-    for n in 0..1000 {
-        talk.datagram(Dir::Forward, &query(n, "a.example").0);
-        assert!(talk.memory() < 128 * 1024, "{}", talk.memory());
+    let sent = super::pending::WAITING_MAX + 100;
+    for n in 0..sent {
+        talk.datagram(Dir::Forward, &query(n as u16, "a.example").0);
+        assert!(talk.memory() < 512 * 1024, "{}", talk.memory());
     }
-    assert_eq!(talk.docs.0.len(), 1000 - super::pending::WAITING_MAX);
+    assert_eq!(talk.docs.0.len(), 100);
     assert_eq!(outcome(&talk.docs.0[..1]), [(json!(super::notes::CROWDED), "Error", 0, "query")]);
-    assert_eq!(talk.finish().len(), 1000, "each has its document");
+    assert_eq!(talk.finish().len(), sent, "each has its document");
 
     let mut talk = udp();
     for n in 0..64 {
