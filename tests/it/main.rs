@@ -18,6 +18,8 @@ mod layers;
 #[cfg(feature = "pcap")]
 mod live;
 mod net;
+#[cfg(not(feature = "pcap"))]
+mod no_pcap;
 mod packets;
 mod pcap_files;
 #[cfg(feature = "es")]

@@ -158,6 +158,8 @@ struct Live<'a> {
     look_at: Option<Instant>,
     looked: Option<Instant>,
     is_down: bool,
+    /// Not so with libpcap's pseudo-devices.
+    is_ever_up: bool,
 }
 
 impl<'a> Live<'a> {
@@ -171,6 +173,7 @@ impl<'a> Live<'a> {
             look_at: None,
             looked: None,
             is_down: false,
+            is_ever_up: libpcap::interfaces().is_ok_and(|all| all.iter().any(|i| i.name == name && i.is_up)),
         }
     }
 
@@ -328,7 +331,7 @@ impl<'a> Live<'a> {
         };
         let label = shared.cx.label();
         match (found.is_up, self.is_down) {
-            (false, false) => {
+            (false, false) if self.is_ever_up => {
                 self.is_down = true;
                 shared.cx.count(LOST, 1);
                 log::warn!("[{label}] '{}' went down: waiting until it is up again", self.name);

@@ -159,7 +159,7 @@ fn refusal(name: &str, e: &pcap::Error) -> Refusal {
     match interfaces() {
         Ok(all) => match all.iter().find(|i| i.name == name) {
             None if name != ANY && has(&["o such device", "not exist", "No such"]) => Refusal::Missing,
-            Some(i) if !i.is_up => Refusal::Down,
+            Some(i) if !i.is_up && has(&["not up", "down"]) => Refusal::Down,
             _ => Refusal::Other(text),
         },
         Err(_) => Refusal::Other(text),
