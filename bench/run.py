@@ -91,8 +91,10 @@ def main():
         row = measure_packets(case, facts, binary, work, args.repeats)
         failed |= bool(row["wrong"])
         packet_rows.append((case, title, row))
-    print_table(rows, args, binary)
-    print_packets(packet_rows, args)
+    if rows:
+        print_table(rows, args, binary)
+    if packet_rows:
+        print_packets(packet_rows, args)
     idle(binary, work)
     return 1 if failed else 0
 
