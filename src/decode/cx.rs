@@ -34,6 +34,7 @@ pub struct Cx<'a> {
     pub(super) time: Time,
     pub(super) since: Time,
     pub(super) skipped: bool,
+    pub(super) cut: u32,
     pub(super) flow: &'a FlowInfo,
     pub(super) wake: &'a mut Time,
     pub(super) out: Out<'a>,
@@ -109,6 +110,12 @@ impl Cx<'_> {
     #[inline]
     pub fn is_gap_skipped(&self) -> bool {
         self.skipped
+    }
+
+    /// In `datagram`: bytes at its end that were not captured, since the capture cuts packets.
+    #[inline]
+    pub fn cut(&self) -> u32 {
+        self.cut
     }
 
     /// The flow.

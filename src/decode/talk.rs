@@ -126,7 +126,7 @@ impl Talk {
             documents: &mut self.documents,
         };
         let mut cx =
-            Cx { time: self.now, since: self.now, skipped: false, flow: &self.flow, wake: &mut self.wake, out };
+            Cx { time: self.now, since: self.now, skipped: false, cut: 0, flow: &self.flow, wake: &mut self.wake, out };
         Some(f(&mut self.sides, conv, &mut cx))
     }
 }

@@ -169,8 +169,8 @@ impl Analyzer {
         flow.last = flow.last.max(packet.time);
         flow.count(dir, u64::from(layers.frame_len));
         match &layers.body {
-            Body::Udp(udp) => talk::datagram(&mut env, flow, dir, udp.payload),
-            Body::Icmp { data, .. } => talk::datagram(&mut env, flow, dir, data),
+            Body::Udp(udp) => talk::datagram(&mut env, flow, dir, udp.payload, udp.wire_len),
+            Body::Icmp { data, wire_len } => talk::datagram(&mut env, flow, dir, data, *wire_len),
             _ => {}
         }
         settle(&env, table, heap, slot);

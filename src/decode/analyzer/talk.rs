@@ -104,8 +104,8 @@ pub(super) fn finish(env: &mut Env<'_, '_>, flow: &mut Flow) {
     flow.tcp = None;
 }
 
-/// A datagram or an ICMP message.
-pub(super) fn datagram(env: &mut Env<'_, '_>, flow: &mut Flow, dir: Dir, data: &[u8]) {
+/// A datagram or an ICMP message, of `wire_len` bytes before the capture cut it.
+pub(super) fn datagram(env: &mut Env<'_, '_>, flow: &mut Flow, dir: Dir, data: &[u8], wire_len: u32) {
     let over = flow.info.over();
     if let App::Unknown(tries) = flow.app {
         let found = match over {
@@ -118,7 +118,10 @@ pub(super) fn datagram(env: &mut Env<'_, '_>, flow: &mut Flow, dir: Dir, data: &
             _ => flow.app = App::Unknown(tries + 1),
         }
     }
-    with(env, flow, |conv, cx| conv.datagram(cx, dir, data));
+    with(env, flow, |conv, cx| {
+        cx.cut = wire_len.saturating_sub(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        conv.datagram(cx, dir, data);
+    });
 }
 
 /// The conversation wanted to be woken now.
@@ -333,8 +336,15 @@ fn with<T>(
 ) -> Option<T> {
     let App::On(_, conv) = &mut flow.app else { return None };
     let now = env.now;
-    let mut cx =
-        Cx { time: now, since: now, skipped: false, flow: &flow.info, wake: &mut flow.wake, out: env.out.lend() };
+    let mut cx = Cx {
+        time: now,
+        since: now,
+        skipped: false,
+        cut: 0,
+        flow: &flow.info,
+        wake: &mut flow.wake,
+        out: env.out.lend(),
+    };
     let result = call(&mut **conv, &mut cx);
     flow.app_memory = u32::try_from(conv.memory()).unwrap_or(u32::MAX);
     Some(result)

@@ -42,9 +42,11 @@ pub struct Side {
 }
 
 impl Side {
-    /// Of a message that came at `time`.
-    pub fn of(message: &Message<'_>, time: Time) -> Self {
-        let bytes = u32::try_from(message.payload().len()).unwrap_or(u32::MAX);
+    /// Of the message at hand.
+    pub fn of(message: &Message<'_>, cx: &Cx<'_>) -> Self {
+        let (time, captured) = (cx.time(), u32::try_from(message.payload().len()).unwrap_or(u32::MAX));
+        // Of a message that was cut inside its header nobody knows where the rest of it ends.
+        let bytes = if message.is_whole() { captured.saturating_add(cx.cut()) } else { captured };
         let is_failure = message.is_failure();
         Self { kind: message.kind, code: message.code, time, bytes, is_failure, role: message.role }
     }

@@ -2,7 +2,7 @@
 //!
 //! RFC 792, 950, 1191, 2710, 3810, 4443, 4620, 4861, 4884, 4950, 5837, 6275, 8335. Requests are paired with replies by
 //! identifier and sequence number; every other message is a document of its own, under `icmp.request` as in Packetbeat,
-//! whatever its type. Known limit: bytes of a message that was cut by the snap length are those that were captured.
+//! whatever its type.
 
 mod doc;
 mod extension;
@@ -108,12 +108,12 @@ impl Talk {
             Family::ExtendedEcho => message.payload().iter().take(QUESTION_MAX).copied().collect(),
             _ => Box::default(),
         };
-        self.pending.push_back(Pending { from, token, request: Side::of(message, cx.time()), question });
+        self.pending.push_back(Pending { from, token, request: Side::of(message, cx), question });
         self.wake(cx);
     }
 
     fn reply(&mut self, cx: &mut Cx<'_>, from: Dir, token: Token, message: &Message<'_>) {
-        let response = Some(Side::of(message, cx.time()));
+        let response = Some(Side::of(message, cx));
         let (version, requester) = (message.version, from.other());
         let waited = self.take(requester, token);
         let (request, notes): (_, &[&str]) = match &waited {
@@ -175,7 +175,7 @@ impl Conversation for Talk {
             (Role::Request(_), Some(token)) => self.request(cx, dir, token, &message),
             (Role::Reply(_), Some(token)) => self.reply(cx, dir, token, &message),
             (role, _) => {
-                let side = Some(Side::of(&message, cx.time()));
+                let side = Some(Side::of(&message, cx));
                 let notes: &[&str] = if message.is_whole() { &[] } else { &[CUT] };
                 let (requester, request, response) = match role {
                     Role::Reply(_) => (dir.other(), None, side),

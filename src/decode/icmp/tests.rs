@@ -22,6 +22,7 @@ struct Rig {
     common: Common,
     networks: Networks,
     documents: u64,
+    cut: u32,
     wake: Time,
 }
 
@@ -41,6 +42,7 @@ impl Rig {
             common: Common::new(),
             networks: Networks::from_conf("private").unwrap(),
             documents: 0,
+            cut: 0,
             wake: NEVER,
         }
     }
@@ -61,7 +63,8 @@ impl Rig {
             sink: &mut self.docs,
             documents: &mut self.documents,
         };
-        let mut cx = Cx { time, since: time, skipped: false, flow: &self.flow, wake: &mut self.wake, out };
+        let mut cx =
+            Cx { time, since: time, skipped: false, cut: self.cut, flow: &self.flow, wake: &mut self.wake, out };
         call(&mut *self.talk, &mut cx);
     }
 
@@ -375,6 +378,16 @@ fn a_message_that_was_cut_is_noted_not_lost() {
     rig.see(1.0, Dir::Forward, &[0, 0]);
     let doc = rig.one();
     assert_eq!((&doc["error"]["message"], &doc["path"]), (&json!(CUT), &json!("10.0.0.1")));
+}
+
+#[test]
+fn bytes_are_those_of_the_wire() {
+    let mut rig = Rig::v4();
+    rig.cut = 1000;
+    rig.see(1.0, Dir::Forward, &ping(8, 7, 1, 20));
+    rig.see(1.0, Dir::Back, &ping(0, 7, 1, 20));
+    let doc = rig.one();
+    assert_eq!((&doc["source"]["bytes"], &doc["network"]["bytes"]), (&json!(1020), &json!(2040)));
 }
 
 /// Messages of every kind, for mutation.
