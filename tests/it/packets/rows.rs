@@ -9,18 +9,20 @@ pub struct Subject {
     pub name: &'static str,
     /// Its tables.
     pub tables: &'static [&'static str],
+    /// How many of a hundred rows must be found.
+    pub least: usize,
     /// What the truth says.
     pub truth: fn(&Truth) -> Vec<String>,
     /// What a document of the dataset says.
     pub ours: fn(&Value) -> Vec<String>,
 }
 
-/// All of them.
+/// All of them. Rows of TLS are few: what PostgreSQL and a second hello hide weighs more there.
 pub const SUBJECTS: &[Subject] = &[
-    Subject { name: "dns", tables: &["dns"], truth: dns_truth, ours: dns_ours },
-    Subject { name: "http", tables: &["http"], truth: http_truth, ours: http_ours },
-    Subject { name: "tls", tables: &["tls"], truth: tls_truth, ours: tls_ours },
-    Subject { name: "icmp", tables: &["icmp", "icmpv6"], truth: icmp_truth, ours: icmp_ours },
+    Subject { name: "dns", tables: &["dns"], least: 99, truth: dns_truth, ours: dns_ours },
+    Subject { name: "http", tables: &["http"], least: 99, truth: http_truth, ours: http_ours },
+    Subject { name: "tls", tables: &["tls"], least: 95, truth: tls_truth, ours: tls_ours },
+    Subject { name: "icmp", tables: &["icmp", "icmpv6"], least: 99, truth: icmp_truth, ours: icmp_ours },
 ];
 
 fn text<'a>(doc: &'a Value, path: &str) -> &'a str {
