@@ -175,6 +175,10 @@ fn status_line(line: &[u8]) -> IResult<&[u8], Start<'_>> {
 
 /// `HTTP/1.1`; the digit behind the dot may be missing.
 fn version(text: &[u8]) -> IResult<&[u8], Version> {
+    // Nearly every message has this form.
+    if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9', rest @ ..] = text {
+        return Ok((rest, Version(1, minor - b'0')));
+    }
     let digit = |i| take_while_m_n(1, 1, |b: u8| b.is_ascii_digit()).parse(i);
     let (rest, _) = tag(&b"HTTP/"[..]).parse(text)?;
     let (rest, major): (&[u8], &[u8]) = digit(rest)?;

@@ -36,7 +36,7 @@ pub(super) fn parameters(query: &[u8], keywords: &[Vec<u8>], out: &mut Vec<u8>) 
 /// Appends text of any kind: a head, a header's value, a body. Hidden are the values of `name=value`, `"name": value` (JSON),
 /// `<name>value<` and parts `name` of multipart forms, and the passwords in `scheme://user:password@`.
 pub(super) fn text(text: &[u8], keywords: &[Vec<u8>], out: &mut Vec<u8>) {
-    if memmem::find(text, b"://").is_none() || memchr(b'@', text).is_none() {
+    if memchr(b'@', text).is_none() || memmem::find(text, b"://").is_none() {
         return named(text, keywords, out);
     }
     let mut without = Vec::with_capacity(text.len());

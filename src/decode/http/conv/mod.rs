@@ -152,11 +152,11 @@ impl Http {
         let (line, rest) = head::line(text);
         match head::start(line) {
             // No header lines (RFC 1945 §4.1).
-            Some(Start::Request { version: Version(0, 9), .. }) if !rest.is_empty() => {
+            Some(start @ Start::Request { version: Version(0, 9), .. }) if !rest.is_empty() => {
                 let first = text.get(..end - rest.len()).unwrap_or_default();
-                self.begin(cx, dir, first, line, whole)
+                self.begin(cx, dir, first, start, whole)
             }
-            Some(_) => self.begin(cx, dir, text, line, whole),
+            Some(start) => self.begin(cx, dir, text, start, whole),
             None => self.reject(dir, buf),
         }
     }
@@ -170,8 +170,7 @@ impl Http {
     }
 
     /// A whole head, or (`whole` is false) the beginning of one that is too long.
-    fn begin(&mut self, cx: &mut Cx<'_>, dir: Dir, text: &[u8], line: &[u8], whole: bool) -> Turn {
-        let Some(start) = head::start(line) else { return Turn::Used(text.len()) };
+    fn begin(&mut self, cx: &mut Cx<'_>, dir: Dir, text: &[u8], start: Start<'_>, whole: bool) -> Turn {
         let (kind, client) = match start {
             Start::Request { .. } => (Kind::Request, dir),
             Start::Response { .. } => (Kind::Response, dir.other()),
