@@ -54,7 +54,9 @@ pub(super) fn write_common(doc: &mut Doc<'_>, k: &Common, networks: &Networks, f
         if flow.over() != Transport::Icmp {
             n.span(k.protocol, dataset);
         }
-        n.uint(k.bytes, head.bytes[0].unwrap_or(0).saturating_add(head.bytes[1].unwrap_or(0)));
+        if head.bytes != [None; 2] {
+            n.uint(k.bytes, head.bytes[0].unwrap_or(0).saturating_add(head.bytes[1].unwrap_or(0)));
+        }
         n.plain(k.direction, networks.direction(flow.addr(from), flow.addr(to)).as_bytes());
         if let Some(ip) = head.forwarded_ip {
             n.text(k.forwarded_ip, ip);

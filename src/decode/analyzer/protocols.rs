@@ -110,6 +110,11 @@ impl Protocols {
         }
     }
 
+    /// Whether bytes may be the first of a direction of this protocol.
+    pub fn may_be(&self, number: u8, over: Transport, bytes: &[u8]) -> bool {
+        self.probe(number, over, bytes) != Probe::No
+    }
+
     /// The protocol of ICMP.
     pub fn over_icmp(&self) -> Option<u8> {
         self.list.iter().position(|(p, _)| p.over.contains(&Transport::Icmp)).map(|n| n as u8)

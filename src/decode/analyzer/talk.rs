@@ -263,8 +263,9 @@ fn feed(env: &mut Env<'_, '_>, flow: &mut Flow, sides: &mut [Side; 2], dir: Dir,
 
 /// Looks for a protocol in the first bytes of a direction.
 fn detect(env: &mut Env<'_, '_>, flow: &mut Flow, sides: &mut [Side; 2], dir: Dir, bytes: &[u8], last: bool) {
+    let fresh = bytes;
     let mut held = sides[dir.index()].take();
-    let bytes = if held.is_empty() {
+    let mut bytes = if held.is_empty() {
         bytes
     } else {
         held.extend_from_slice(bytes);
@@ -274,11 +275,19 @@ fn detect(env: &mut Env<'_, '_>, flow: &mut Flow, sides: &mut [Side; 2], dir: Di
         return;
     }
     let App::Unknown(tries) = flow.app else { return };
-    match env.protocols.find(Transport::Tcp, ports(&flow.info, dir), bytes, last) {
+    let mut found = env.protocols.find(Transport::Tcp, ports(&flow.info, dir), bytes, last);
+    if found == Found::Nothing && fresh.len() < bytes.len() {
+        // What was held may have been the end of something else, such as the words before STARTTLS.
+        bytes = fresh;
+        found = env.protocols.find(Transport::Tcp, ports(&flow.info, dir), bytes, last);
+    }
+    match found {
         Found::Protocol(number) => {
             open(env, flow, number);
             let other = sides[dir.other().index()].take();
-            feed(env, flow, sides, dir.other(), &other);
+            if env.protocols.may_be(number, Transport::Tcp, &other) {
+                feed(env, flow, sides, dir.other(), &other);
+            }
             data(env, flow, sides, dir, bytes);
         }
         Found::Wait => sides[dir.index()].keep(bytes, env.now),

@@ -286,6 +286,14 @@ fn a_protocol_is_recognised_on_any_port() {
 }
 
 #[test]
+fn a_protocol_may_begin_behind_words_of_another() {
+    // The first byte may be that of a message, so that more is waited for.
+    let talk =
+        Frames::tcp(CLIENT, "10.0.0.2:9").handshake().client(b"Q").server(b"Z").client(b"Qone\n").server(b"A1\n");
+    assert_eq!(lines(&run(&talk.take())), [("one", "1")]);
+}
+
+#[test]
 fn another_protocol_may_follow() {
     let talk = Frames::tcp(CLIENT, SERVER).handshake().client(b"Qone\nX\nQnew\n").server(b"A1\nAold\n");
     let docs = run(&talk.take());
