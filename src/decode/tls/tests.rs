@@ -453,6 +453,16 @@ fn without_times(mut docs: Vec<Value>) -> Vec<Value> {
     docs
 }
 
+#[test]
+fn records_of_a_few_bytes() {
+    for script in [tls12(), tls13()] {
+        let expected = without_times(play(&script));
+        for size in 1..8 {
+            assert_eq!(without_times(play(&cut(&in_records(&script, size), &[1]))), expected, "{size}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
