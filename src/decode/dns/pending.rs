@@ -1,6 +1,7 @@
 //! Messages of one flow that wait for their counterpart.
 
-use super::wire::Message;
+use super::name;
+use super::wire::{HEADER, Message};
 use crate::decode::Dir;
 use crate::time::Time;
 
@@ -159,8 +160,14 @@ impl Pending {
 
 /// Whether a response may be one to the query whose bytes these are.
 fn fits(query: &[u8], response: &Message<'_>) -> bool {
-    if response.question.is_none() {
-        return true;
+    let Some(question) = response.question else { return true };
+    // Most servers repeat the question byte by byte.
+    if question.name == HEADER && response.header.counts[0] == 1 {
+        let end = name::skip(response.data, HEADER).map_or(0, |end| end + 4);
+        let asked = query.get(HEADER..end);
+        if asked.is_some() && asked == response.data.get(HEADER..end) && query.get(4..6) == Some(&[0, 1]) {
+            return true;
+        }
     }
     Message::parse(query).is_none_or(|query| query.question.is_none() || query.same_question(response))
 }
