@@ -116,6 +116,10 @@ pub trait Conversation {
     /// have gone on anyway. 0 with bytes forgotten: the message was larger than what is held ([`super::side::HELD_MAX`]).
     fn gap(&mut self, cx: &mut Cx<'_>, dir: Dir, lost: u64);
 
+    /// Bytes that were shown and not used, and what follows them was not captured: all that will ever be had of a message.
+    /// [`Conversation::gap`] comes next.
+    fn cut(&mut self, _cx: &mut Cx<'_>, _dir: Dir, _rest: &[u8]) {}
+
     /// The direction ended (FIN), or the connection was reset (`None`).
     fn close(&mut self, cx: &mut Cx<'_>, dir: Option<Dir>);
 

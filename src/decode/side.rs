@@ -95,8 +95,13 @@ impl Side {
         }
         cx.skipped = skipped == lost;
         cx.since = cx.time;
-        let held = self.held.take().map_or(0, |h| h.bytes.len() as u64);
-        conv.gap(cx, dir, lost.saturating_add(held));
+        let held = self.held.take();
+        if let Some(held) = held.as_ref().filter(|_| lost > 0) {
+            cx.since = held.since;
+            conv.cut(cx, dir, &held.bytes);
+            cx.since = cx.time;
+        }
+        conv.gap(cx, dir, lost.saturating_add(held.map_or(0, |h| h.bytes.len() as u64)));
     }
 
     /// Holds bytes that nobody was shown yet.

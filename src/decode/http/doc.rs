@@ -110,7 +110,9 @@ fn write_transaction(
             }
             if let Some(m) = request.or(response) {
                 let digit = |n: u8| b'0'.saturating_add(n);
-                h.plain(k.version, &[digit(m.version.0), b'.', digit(m.version.1)]);
+                if m.version.0 > 0 || m.version.1 > 0 {
+                    h.plain(k.version, &[digit(m.version.0), b'.', digit(m.version.1)]);
+                }
             }
         });
         if let (Some(m), Some(url)) = (request, &url) {

@@ -163,6 +163,22 @@ pub(super) fn start(line: &[u8]) -> Option<Start<'_>> {
     if line.starts_with(b"HTTP/") { status_line(line).ok().map(|(_, s)| s) } else { request_line(line) }
 }
 
+/// The start line of a head of which only `text` was captured: a status line with its status, a request line with its whole
+/// target. A version that is not there is 0.0, and a phrase may be missing.
+pub(super) fn cut_start(text: &[u8]) -> Option<Start<'_>> {
+    if text.contains(&b'\n') {
+        return start(line(text).0);
+    }
+    if let Some(status @ Start::Response { .. }) = text.get(..13).filter(|t| t.ends_with(b" ")).and_then(start) {
+        return Some(status);
+    }
+    let mut words = text.split(|b| is_blank(*b));
+    let (method, target) = (words.next()?, words.next()?);
+    // Something must follow the target, or it may be longer.
+    words.next().filter(|_| is_known_method(method) && !target.is_empty())?;
+    Some(Start::Request { method, target, version: Version(0, 0) })
+}
+
 /// `HTTP/1.1 200 OK`. More than three digits (a fourth is dropped), a missing phrase and a missing minor version are taken.
 fn status_line(line: &[u8]) -> IResult<&[u8], Start<'_>> {
     let (rest, version) = version(line)?;

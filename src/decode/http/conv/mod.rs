@@ -169,7 +169,7 @@ impl Http {
         Turn::Used(memchr::memchr(b'\n', buf).map_or(buf.len(), |at| at + 1))
     }
 
-    /// A whole head, or (`whole` is false) the beginning of one that is too long.
+    /// A whole head, or (`whole` is false) the beginning of one that is too long or was not captured further.
     fn begin(&mut self, cx: &mut Cx<'_>, dir: Dir, text: &[u8], start: Start<'_>, whole: bool) -> Turn {
         let (kind, client) = match start {
             Start::Request { .. } => (Kind::Request, dir),
@@ -200,7 +200,7 @@ impl Http {
         if side.garbage {
             m.notes.add(Note::Garbage);
         }
-        if !whole {
+        if !whole && text.len() >= HEAD_MAX {
             m.notes.add(Note::HeadTooLong);
         }
         (side.blind, side.garbage) = (false, false);
@@ -243,6 +243,13 @@ impl Http {
             && let Some(oldest) = self.queue.pop()
         {
             self.write(cx, oldest);
+        }
+        let client = dir.other();
+        if matches!(place, Place::Answer(_)) && self.side(client).at == At::Open {
+            // What is answered has ended, wherever its end was.
+            self.complete(cx, client);
+            self.side(client).expect(At::Seek);
+            self.side(client).blind = true;
         }
         let request = self.queue.request_at(place);
         let method = request.map_or(&b""[..], |r| r.part(Part::First));
@@ -427,6 +434,21 @@ impl Conversation for Http {
                 }
             }
             At::Chunks(_) => self.side(dir).expect(At::Open),
+        }
+    }
+
+    fn cut(&mut self, cx: &mut Cx<'_>, dir: Dir, rest: &[u8]) {
+        let Some(start) = head::cut_start(rest) else { return };
+        match self.side(dir).at {
+            At::Head | At::Seek => {}
+            At::Open => self.complete(cx, dir),
+            At::Fixed(_) | At::Chunks(_) | At::Close => return,
+        }
+        let lines = memchr::memrchr(b'\n', rest).map_or(0, |at| at + 1);
+        // Where the direction goes on is the same after any head that is not whole.
+        let _ = self.begin(cx, dir, rest.get(..lines).unwrap_or_default(), start, false);
+        if let Some(m) = self.current(dir) {
+            m.size = rest.len() as u64;
         }
     }
 
