@@ -10,6 +10,7 @@ pub mod pcap;
 pub mod random;
 pub mod reader;
 pub mod stdin;
+pub mod syslog;
 pub mod tail;
 pub mod tcp;
 
@@ -67,6 +68,7 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &pcap::PLUGIN,
     &random::PLUGIN,
     &stdin::PLUGIN,
+    &syslog::PLUGIN,
     &tail::PLUGIN,
     &tcp::PLUGIN,
 ];

@@ -1,6 +1,6 @@
 //! Listening sockets: bound when made, so that a taken port is said at the start.
 
-use super::{ServerTls, Stream};
+use super::{ServerTls, Stream, UnixPath};
 use crate::conf::common::NetIn;
 use crate::rt::{Source, sleep};
 use rustix::io::Errno;
@@ -13,12 +13,14 @@ use std::time::Duration;
 /// The pause when the process has no descriptor left for a connection.
 const BREATHER: Duration = Duration::from_millis(100);
 
-/// A bound TCP socket that accepts connections.
+/// A bound stream socket that accepts connections.
 #[derive(Debug)]
 pub struct Listener {
     io: Source<OwnedFd>,
     tls: Option<ServerTls>,
     io_timeout: Duration,
+    /// Taken away with the socket.
+    _path: Option<UnixPath>,
 }
 
 impl Listener {
@@ -34,7 +36,18 @@ impl Listener {
             ErrorKind::PermissionDenied => format!("cannot listen on {addr}: ports below 1024 need privileges"),
             _ => format!("cannot listen on {addr}: {e}"),
         })?;
-        Ok(Self { io, tls, io_timeout: net.io_timeout })
+        Ok(Self { io, tls, io_timeout: net.io_timeout, _path: None })
+    }
+
+    /// Binds a Unix stream socket. Its peers have no address.
+    ///
+    /// # Errors
+    /// In words: what the system answers.
+    pub fn bind_unix(path: &str, mode: u32, net: &NetIn) -> std::result::Result<Self, String> {
+        let (fd, path) = UnixPath::bind(path, mode, SocketType::STREAM)?;
+        let made = listen(&fd, i32::try_from(net.backlog).unwrap_or(i32::MAX)).map_err(Error::from);
+        let io = made.and_then(|()| Source::new(fd)).map_err(|e| format!("cannot listen on {path}: {e}"))?;
+        Ok(Self { io, tls: None, io_timeout: net.io_timeout, _path: Some(path) })
     }
 
     /// The next connection and its peer, before any TLS handshake.
@@ -67,7 +80,7 @@ impl Listener {
 }
 
 /// `Listen` as an address; `*` and an empty text are every IPv4 address.
-fn address(text: &str) -> std::result::Result<IpAddr, String> {
+pub(super) fn address(text: &str) -> std::result::Result<IpAddr, String> {
     match text.trim_start_matches('[').trim_end_matches(']') {
         "" | "*" => Ok(IpAddr::from([0, 0, 0, 0])),
         "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),

@@ -3,21 +3,25 @@
 //! Nothing here blocks: sockets are non-blocking and waited for by the reactor, names are looked up on a worker thread.
 
 pub mod connect;
+pub mod datagram;
 #[cfg(feature = "es")]
 pub mod http;
 pub mod listen;
 pub mod resolve;
 pub mod stream;
 pub mod tls;
+pub mod unix;
 pub mod upstream;
 
 pub use connect::Target;
+pub use datagram::Datagrams;
 #[cfg(feature = "es")]
 pub use http::HttpClient;
 pub use listen::Listener;
 pub use resolve::{Prefer, Resolver};
 pub use stream::{Probe, Stream};
 pub use tls::{ClientTls, ServerTls};
+pub use unix::UnixPath;
 pub use upstream::{Conn, Upstream};
 
 #[cfg(test)]

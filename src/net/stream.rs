@@ -78,6 +78,31 @@ impl Stream {
         }
     }
 
+    /// Reads straight to where `op` wants the bytes: it is given a reader that does not block, perhaps several times, and
+    /// is to leave nothing behind when that answers `WouldBlock`.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`], and those of `op`.
+    pub async fn read_with<R>(&mut self, op: impl FnMut(&mut dyn io::Read) -> Result<R>) -> Result<R> {
+        let Some(limit) = self.io_timeout else { return self.read_once_with(op).await };
+        timeout(limit, self.read_once_with(op)).await.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()))
+    }
+
+    async fn read_once_with<R>(&mut self, mut op: impl FnMut(&mut dyn io::Read) -> Result<R>) -> Result<R> {
+        loop {
+            let Some(tls) = &mut self.tls else {
+                return self.io.read(|fd| op(&mut Raw(fd))).await;
+            };
+            match op(&mut Plain(tls)) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            self.flush_tls().await?;
+            self.fill_tls().await?;
+            yield_now().await;
+        }
+    }
+
     /// Writes all of `bytes`.
     ///
     /// # Errors
@@ -211,6 +236,15 @@ fn receive(fd: &OwnedFd, buf: &mut [u8]) -> Result<usize> {
 
 fn send(fd: &OwnedFd, bytes: &[u8]) -> Result<usize> {
     Ok(rustix::net::send(fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+}
+
+/// What a TLS session has decrypted.
+struct Plain<'a>(&'a mut Session);
+
+impl io::Read for Plain<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.0.read_plain(buf)
+    }
 }
 
 /// A socket as the TLS session wants to see it.

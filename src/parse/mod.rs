@@ -11,6 +11,7 @@ pub mod pace;
 pub mod regex;
 mod regex_parser;
 mod set;
+pub mod syslog;
 #[cfg(test)]
 mod tests;
 mod time_field;
