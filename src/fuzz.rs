@@ -19,6 +19,8 @@ use crate::fmt::json_write::{JsonOpts, write_map};
 use crate::fmt::msgpack_read::MsgpackReader;
 use crate::fmt::msgpack_write;
 use crate::parse::regex::Regex;
+use crate::parse::syslog::SyslogParser;
+use crate::parse::{Parsed, Parser};
 use crate::store::rejected::{Entry, Note, Reader, write_line};
 use crate::store::{self, pack};
 use crate::time::Time;
@@ -77,6 +79,26 @@ fn same(a: &Value, b: &Value) -> bool {
         }
         _ => a == b,
     }
+}
+
+/// A syslog message: what is told of it stands in it, in one piece each, and nothing is told twice.
+pub fn syslog(data: &[u8]) {
+    let mut batch = Batch::new(Tag::new("fuzz"));
+    let text = batch.arena_mut().push(data);
+    let mark = batch.begin();
+    let now = Time(1_700_000_000_000_000_000);
+    if SyslogParser::default().parse(&mut batch, text, now) == Parsed::Miss {
+        assert_eq!(batch.since(mark).count_entries(), 0);
+        return;
+    }
+    batch.finish(mark, now);
+    let mut told = 0;
+    for (_, value) in batch.body(0) {
+        let crate::event::Value::Str(part) = value else { continue };
+        assert!(!part.raw().is_empty() && part.raw().len() <= data.len());
+        told += part.raw().len();
+    }
+    assert!(told <= data.len(), "{told} of {} bytes", data.len());
 }
 
 /// The first line is a time format, the rest a text.

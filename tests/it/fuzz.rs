@@ -116,6 +116,11 @@ fn layers() {
 }
 
 #[test]
+fn syslog() {
+    replay("syslog", collector::fuzz::syslog);
+}
+
+#[test]
 fn dns() {
     replay("dns", collector::fuzz::dns);
 }
@@ -162,6 +167,7 @@ fn no_target_is_left_out() {
             "regex.rs",
             "rejected.rs",
             "strptime.rs",
+            "syslog.rs",
             "tls.rs"
         ]
     );

@@ -31,6 +31,7 @@ mod samples;
 #[cfg(feature = "es")]
 mod setup;
 mod storage;
+mod syslog;
 mod tail;
 mod tidy;
 #[cfg(feature = "tls")]
