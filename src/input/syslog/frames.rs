@@ -155,7 +155,8 @@ impl Frames {
                 }
                 let n = take.min(body);
                 self.left = count - n as u64;
-                let to = len + n - if self.left == 0 { trailing(text.get(len..len + n).unwrap_or_default()) } else { 0 };
+                let to =
+                    len + n - if self.left == 0 { trailing(text.get(len..len + n).unwrap_or_default()) } else { 0 };
                 Some(Step { from: len, to, used: len + n, piece: Piece::Message })
             }
             Header::Unfinished if !end && !self.cut => None,

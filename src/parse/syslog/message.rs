@@ -56,6 +56,8 @@ const MAX_PRI: u32 = 191;
 const PREFIXES: usize = 4;
 /// Longer words are no host, tag or process id.
 const MAX_WORD: usize = 255;
+/// Words of a program's name.
+const WORDS: usize = 3;
 /// UTF-8's byte order mark: RFC 5424 puts it before a message in UTF-8.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
@@ -104,7 +106,9 @@ fn is_version(mut c: Cursor<'_>) -> bool {
         return false;
     }
     let rest = c.rest();
-    let begins = |n: usize, mark: u8| rest.get(..n).is_some_and(|d| d.iter().all(u8::is_ascii_digit)) && rest.get(n) == Some(&mark);
+    let begins = |n: usize, mark: u8| {
+        rest.get(..n).is_some_and(|d| d.iter().all(u8::is_ascii_digit)) && rest.get(n) == Some(&mark)
+    };
     rest == b"-" || rest.starts_with(b"- ") || begins(4, b'-') || begins(10, b'.')
 }
 
@@ -184,7 +188,7 @@ fn rfc3164(start: Cursor<'_>, m: &mut Message, now: Time) -> bool {
         c.at += FORWARDED.len();
         let word = c.word();
         m.host = if c.get(word).ends_with(b":") { Part { to: word.to - 1, ..word } } else { word };
-    } else if has_header && m.host.is_empty() && !tag(c, &mut Message::default()).0 {
+    } else if has_header && m.host.is_empty() && !tag(c, &mut Message::default(), 1).0 {
         let mut ahead = c;
         let word = ahead.word();
         if ahead.at > word.to && is_host(c.get(word)) {
@@ -197,7 +201,10 @@ fn rfc3164(start: Cursor<'_>, m: &mut Message, now: Time) -> bool {
     if c.rest().starts_with(b": ") {
         c.at += 2;
     }
-    let (_, to) = tag(c, m);
+    // A Mac's programs have names like `Google Chrome`: believed behind a host alone.
+    let words = if m.host.is_empty() { 1 } else { WORDS };
+    let (found, to) = tag(c, m, words);
+    let to = if found || words == 1 { to } else { tag(c, m, 1).1 };
     c.at = to;
     c.spaces();
     m.message = rest(c);
@@ -264,16 +271,26 @@ fn is_uptime(text: &[u8]) -> bool {
 
 /// Names, addresses, and the chains `source/relay` and `source@relay` of syslog-ng.
 fn is_host(word: &[u8]) -> bool {
-    let first = word.first().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'[') || *b >= 0x80);
+    let first =
+        word.first().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'[') || *b >= 0x80);
     let all = |b: &u8| b.is_ascii_alphanumeric() || b"._-:/@[]%".contains(b) || *b >= 0x80;
     first && word.len() <= MAX_WORD && word.iter().all(all)
 }
 
 /// `su:`, `sshd[123]:`, `%ASA-6-302013:` at the cursor: fills `ident` and `pid`. Whether there was one, and where it ends.
-fn tag(mut c: Cursor<'_>, m: &mut Message) -> (bool, usize) {
+/// A name of several words counts when a number in brackets and a colon follow.
+fn tag(mut c: Cursor<'_>, m: &mut Message, words: usize) -> (bool, usize) {
     let start = c.at;
     let inside = |b: &u8| b.is_ascii_alphanumeric() || b"_./-%()@+#~$\\".contains(b) || *b >= 0x80;
-    let len = c.rest().iter().take(MAX_WORD).take_while(|b| inside(b)).count();
+    let mut len = 0;
+    let mut spaces = 0;
+    for b in c.rest().iter().take(MAX_WORD) {
+        spaces += usize::from(*b == b' ');
+        if spaces >= words || !(inside(b) || *b == b' ') {
+            break;
+        }
+        len += 1;
+    }
     let first = c.peek();
     if len == 0 || !(first.is_ascii_alphanumeric() || b"_./%(".contains(&first) || first >= 0x80) {
         return (false, start);
@@ -288,10 +305,13 @@ fn tag(mut c: Cursor<'_>, m: &mut Message) -> (bool, usize) {
         if !c.eat(b']') {
             return (false, start);
         }
-        if !c.eat(b':') && !c.is_at_break() {
+        if !c.eat(b':') && (spaces > 0 || !c.is_at_break()) {
             return (false, start);
         }
-    } else if !c.eat(b':') || !(c.is_at_break() || first == b'%') {
+        if spaces > 0 && !c.get(pid).iter().all(u8::is_ascii_digit) {
+            return (false, start);
+        }
+    } else if spaces > 0 || !c.eat(b':') || !(c.is_at_break() || first == b'%') {
         // `CEF:0|` is a message.
         return (false, start);
     }

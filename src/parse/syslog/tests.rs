@@ -28,7 +28,8 @@ fn ours(text: &str) -> String {
     match parse(&mut parser, text.as_bytes()) {
         None => format!("miss: {}", parser.reason().unwrap().text()),
         Some((time, fields)) => {
-            let fields: Vec<String> = fields.as_object().unwrap().iter().map(|(k, v)| format!("{k}={}", v.as_str().unwrap())).collect();
+            let fields: Vec<String> =
+                fields.as_object().unwrap().iter().map(|(k, v)| format!("{k}={}", v.as_str().unwrap())).collect();
             format!("{} {}", time.map_or("-".to_owned(), |t| (t.0 / 1_000_000).to_string()), fields.join("|"))
         }
     }
@@ -48,7 +49,10 @@ const TABLE: &[(&str, &str)] = &[
     ("<0>1 - - - - - -", "- pri=0"),
     ("<1>1 - - - - - X", "- message=X|pri=1"),
     ("<101>11 2003-09-31T22:14:15.003Z", "- pri=101|time=2003-09-31T22:14:15.003Z"),
-    ("<14>1 2018-10-11T22:14:15Z h a 1 - [open x=\"y", "1539296055000 host=h|ident=a|message=[open x=\"y|pid=1|pri=14|time=2018-10-11T22:14:15Z"),
+    (
+        "<14>1 2018-10-11T22:14:15Z h a 1 - [open x=\"y",
+        "1539296055000 host=h|ident=a|message=[open x=\"y|pid=1|pri=14|time=2018-10-11T22:14:15Z",
+    ),
     // RFC 3164 section 5.4
     (
         "<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick on /dev/pts/8",
@@ -62,27 +66,64 @@ const TABLE: &[(&str, &str)] = &[
     ),
     // As programs write to /dev/log: no host.
     ("<13>Nov 14 22:13:20 root: hello", "1700000000000 ident=root|message=hello|pri=13|time=Nov 14 22:13:20"),
-    ("<30>Nov 14 22:13:20 systemd[1]: hello", "1700000000000 ident=systemd|message=hello|pid=1|pri=30|time=Nov 14 22:13:20"),
+    (
+        "<30>Nov 14 22:13:20 systemd[1]: hello",
+        "1700000000000 ident=systemd|message=hello|pid=1|pri=30|time=Nov 14 22:13:20",
+    ),
     ("<30>sshd[7]: bye", "- ident=sshd|message=bye|pid=7|pri=30"),
     // No priority; ISO time; forwarded.
-    ("Nov 14 22:13:20 h CRON[1]: (root) CMD (x)", "1700000000000 host=h|ident=CRON|message=(root) CMD (x)|pid=1|time=Nov 14 22:13:20"),
-    ("<6>2023-11-14T22:13:20.5+00:00 h kernel: [ 1.0] up", "1700000000500 host=h|ident=kernel|message=[ 1.0] up|pri=6|time=2023-11-14T22:13:20.5+00:00"),
-    ("<6>Nov 14 22:13:20 Message forwarded from aix1: su: x", "1700000000000 host=aix1|ident=su|message=x|pri=6|time=Nov 14 22:13:20"),
+    (
+        "Nov 14 22:13:20 h CRON[1]: (root) CMD (x)",
+        "1700000000000 host=h|ident=CRON|message=(root) CMD (x)|pid=1|time=Nov 14 22:13:20",
+    ),
+    (
+        "<6>2023-11-14T22:13:20.5+00:00 h kernel: [ 1.0] up",
+        "1700000000500 host=h|ident=kernel|message=[ 1.0] up|pri=6|time=2023-11-14T22:13:20.5+00:00",
+    ),
+    (
+        "<6>Nov 14 22:13:20 Message forwarded from aix1: su: x",
+        "1700000000000 host=aix1|ident=su|message=x|pri=6|time=Nov 14 22:13:20",
+    ),
     ("<6>Nov 14 22:13:20 fe80::1 su: x", "1700000000000 host=fe80::1|ident=su|message=x|pri=6|time=Nov 14 22:13:20"),
-    ("<6>Nov 14 22:13:20 h CEF:0|V|P|1|2|n|3|a=b", "1700000000000 host=h|message=CEF:0|V|P|1|2|n|3|a=b|pri=6|time=Nov 14 22:13:20"),
-    ("<6>Nov 14 22:13:20 h last message repeated 2 times", "1700000000000 host=h|message=last message repeated 2 times|pri=6|time=Nov 14 22:13:20"),
-    ("<6>Nov 14 22:13:20 --- last message ---", "1700000000000 message=--- last message ---|pri=6|time=Nov 14 22:13:20"),
+    (
+        "<6>Nov 14 22:13:20 h CEF:0|V|P|1|2|n|3|a=b",
+        "1700000000000 host=h|message=CEF:0|V|P|1|2|n|3|a=b|pri=6|time=Nov 14 22:13:20",
+    ),
+    (
+        "<6>Nov 14 22:13:20 h last message repeated 2 times",
+        "1700000000000 host=h|message=last message repeated 2 times|pri=6|time=Nov 14 22:13:20",
+    ),
+    (
+        "<6>Nov 14 22:13:20 --- last message ---",
+        "1700000000000 message=--- last message ---|pri=6|time=Nov 14 22:13:20",
+    ),
     ("<6>Nov 14 22:13:20 hello", "1700000000000 message=hello|pri=6|time=Nov 14 22:13:20"),
+    (
+        "<6>Nov 14 22:13:20 mac Google Chrome[9]: x",
+        "1700000000000 host=mac|ident=Google Chrome|message=x|pid=9|pri=6|time=Nov 14 22:13:20",
+    ),
     ("<34>", "- pri=34"),
     // Cisco
     (
         "<189>22191: sw1: 022546: .Nov 14 17:13:20.250 EST: %SYS-5-CONFIG_I: Configured",
         "1700000000250 host=sw1|ident=%SYS-5-CONFIG_I|message=Configured|pri=189|seq=22191|seq_device=022546|time=Nov 14 17:13:20.250 EST",
     ),
-    ("<189>84: *Nov 14 22:13:20.1: %SYS-5-X: a", "1700000000100 ident=%SYS-5-X|message=a|pri=189|seq=84|time=Nov 14 22:13:20.1"),
-    ("<187>: 2023 Nov 14 22:13:20 UTC: %DAEMON-3-X: a", "1700000000000 ident=%DAEMON-3-X|message=a|pri=187|time=2023 Nov 14 22:13:20 UTC"),
-    ("<166>Nov 14 2023 22:13:20: %ASA-6-302013: Built", "1700000000000 ident=%ASA-6-302013|message=Built|pri=166|time=Nov 14 2023 22:13:20"),
-    ("<166>Nov 14 2023 22:13:20 fw : %ASA-6-1: Built", "1700000000000 host=fw|ident=%ASA-6-1|message=Built|pri=166|time=Nov 14 2023 22:13:20"),
+    (
+        "<189>84: *Nov 14 22:13:20.1: %SYS-5-X: a",
+        "1700000000100 ident=%SYS-5-X|message=a|pri=189|seq=84|time=Nov 14 22:13:20.1",
+    ),
+    (
+        "<187>: 2023 Nov 14 22:13:20 UTC: %DAEMON-3-X: a",
+        "1700000000000 ident=%DAEMON-3-X|message=a|pri=187|time=2023 Nov 14 22:13:20 UTC",
+    ),
+    (
+        "<166>Nov 14 2023 22:13:20: %ASA-6-302013: Built",
+        "1700000000000 ident=%ASA-6-302013|message=Built|pri=166|time=Nov 14 2023 22:13:20",
+    ),
+    (
+        "<166>Nov 14 2023 22:13:20 fw : %ASA-6-1: Built",
+        "1700000000000 host=fw|ident=%ASA-6-1|message=Built|pri=166|time=Nov 14 2023 22:13:20",
+    ),
     (
         "<4>wlc: *spamApTask1: Nov 14 22:13:20.000: %CAPWAP-4-X: [PA]a",
         "1700000000000 host=wlc|ident=%CAPWAP-4-X|message=[PA]a|pri=4|task=*spamApTask1|time=Nov 14 22:13:20.000",
@@ -139,7 +180,8 @@ fn keeps_the_message(text: &[u8]) {
         .sum();
     assert!(kept <= text.len());
     let letters = |t: &[u8]| t.iter().filter(|b| b.is_ascii_alphanumeric()).count();
-    let told: usize = batch.body(0).map(|(_, v)| if let crate::event::Value::Str(t) = v { letters(t.raw()) } else { 0 }).sum();
+    let told: usize =
+        batch.body(0).map(|(_, v)| if let crate::event::Value::Str(t) = v { letters(t.raw()) } else { 0 }).sum();
     let version = text.iter().skip_while(|b| **b != b'>').skip(1).take_while(|b| b.is_ascii_digit()).count();
     let forwarded = if text.windows(23).any(|w| w == b"Message forwarded from ") { 20 } else { 0 };
     assert!(told + version + forwarded >= letters(text), "{}", String::from_utf8_lossy(text));
