@@ -10,15 +10,24 @@ use std::time::Duration;
 
 /// A port that nobody listens on just now, for a program that will.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    refused_port().1
 }
 
-/// A port that refuses connections for as long as the listener-less socket is kept.
+/// A port that refuses connections until somebody listens on it.
+///
+/// It lies below those that the system gives to clients: their connections hold such a port for a minute after their end, and
+/// tests make thousands of them.
 pub fn refused_port() -> (std::net::UdpSocket, u16) {
-    // The UDP socket does not hold the TCP port; it only makes it unlikely that a parallel test draws the same number.
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = socket.local_addr().unwrap().port();
-    (socket, port)
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let first = std::process::id() as usize * 97;
+    loop {
+        let port = 12_000 + ((first + NEXT.fetch_add(1, Ordering::Relaxed)) % 18_000) as u16;
+        // The UDP socket makes sure that no test of another process draws the same number while this one needs it.
+        let Ok(socket) = std::net::UdpSocket::bind(("127.0.0.1", port)) else { continue };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return (socket, port);
+        }
+    }
 }
 
 /// A listener whose connections are handed to a function, each on a thread of its own.
