@@ -127,6 +127,7 @@ fn every_plugin_has_a_case() {
 /// Plugins whose output cannot be told beforehand, or that need a peer: other tests run them.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("input", "random"),
+    ("input", "syslog"),
     ("input", "tcp"),
     ("output", "counter"),
     ("output", "es"),
