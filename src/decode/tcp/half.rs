@@ -43,6 +43,9 @@ mod mark {
     pub const FAR: u16 = 3 << FAR_SHIFT;
     pub const FAR_SHIFT: u32 = 10;
 
+    /// The other side acknowledged the SYN.
+    pub const SURE: u16 = 1 << 12;
+
     /// There may be something to take.
     pub const PENDING: u16 = HELD | ACKED | CUT | FIN | RESET | FLUSH | RESTART;
 }
@@ -89,7 +92,7 @@ impl Half {
         let plain = segment.flags & (flag::SYN | flag::FIN | flag::RST) == 0
             && segment.window != 0
             && segment.data.len() == segment.wire_len as usize;
-        if plain && segment.seq == self.next && self.marks == 0 && self.state == State::Open {
+        if plain && segment.seq == self.next && self.marks & !mark::SURE == 0 && self.state == State::Open {
             if segment.data.is_empty() {
                 return None;
             }
@@ -109,6 +112,9 @@ impl Half {
     #[inline]
     pub fn acked(&mut self, cx: &mut HalfCx<'_>, ack: u32) {
         if self.state == State::Open && ahead(ack, self.next) <= 0 && self.marks & mark::ODD_SYN == 0 {
+            if ack == self.start {
+                self.marks |= mark::SURE;
+            }
             return;
         }
         self.consider_ack(cx, ack);
@@ -212,7 +218,7 @@ impl Half {
 
     fn open_at(&mut self, seq: u32, marks: u16) {
         (self.state, self.next, self.start) = (State::Open, seq, seq);
-        self.marks = self.marks & !mark::LEAD | marks;
+        self.marks = self.marks & !(mark::LEAD | mark::SURE) | marks;
     }
 
     /// A SYN came, the stream beginning at `first`. Whether the segment's data belongs to this stream.
@@ -222,7 +228,8 @@ impl Half {
             State::New | State::Guess => true,
             // In front of all that was seen, or tried again with another number before anything followed.
             State::Open if self.next == self.start => {
-                self.held.is_none() || self.marks & mark::LEAD != 0 && ahead(self.next, first) >= 0
+                self.held.is_none() && self.marks & mark::SURE == 0
+                    || self.marks & mark::LEAD != 0 && ahead(self.next, first) >= 0
             }
             _ => false,
         };

@@ -363,6 +363,10 @@ fn a_syn_within_a_connection_counts_when_it_is_answered_or_followed() {
     // Before anything came, the last SYN is right.
     let mut lab = Lab::open();
     lab.send(flag::SYN, 776, b"").send(flag::ACK, 777, b"abc").says("abc");
+    // But for one that the other side has acknowledged: then a late one is not.
+    let mut lab = Lab::open();
+    lab.send(flag::SYN, 776, b"").ack(777u32.wrapping_sub(START)).send(flag::SYN, 99, b"");
+    lab.send(flag::ACK, 777, b"abc").says("abc");
 }
 
 #[test]

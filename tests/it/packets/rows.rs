@@ -21,7 +21,7 @@ pub struct Subject {
 pub const SUBJECTS: &[Subject] = &[
     Subject { name: "dns", tables: &["dns"], least: 99, truth: dns_truth, ours: dns_ours },
     Subject { name: "http", tables: &["http"], least: 99, truth: http_truth, ours: http_ours },
-    Subject { name: "tls", tables: &["tls"], least: 95, truth: tls_truth, ours: tls_ours },
+    Subject { name: "tls", tables: &["tls"], least: 98, truth: tls_truth, ours: tls_ours },
     Subject { name: "icmp", tables: &["icmp", "icmpv6"], least: 99, truth: icmp_truth, ours: icmp_ours },
 ];
 
@@ -211,12 +211,12 @@ fn tls_version(number: u64) -> &'static str {
 
 fn tls_truth(truth: &Truth) -> Vec<String> {
     let mut found = Vec::new();
-    let mut asked = std::collections::BTreeSet::new();
+    let (mut asked, mut answered) = (std::collections::BTreeSet::new(), std::collections::BTreeMap::new());
     // QUIC carries hellos, too; it is no subject here.
     for row in rows(truth, "tls").filter(|r| !r.text("stream").starts_with("udp")) {
         let kinds = row.values("tls.handshake.type");
         let first = |name: &str| row.values(name).into_iter().next().unwrap_or_default();
-        // A second hello, which the server asked for, has no document of its own.
+        // A second hello, which the server asked for, has no document of its own, nor has what asked for it.
         let hello = kinds.iter().any(|k| k == "1") && !first("tls.handshake.ja3").is_empty();
         if hello && asked.insert(row.text("stream").to_owned()) {
             let name = first("tls.handshake.extensions_server_name");
@@ -226,9 +226,11 @@ fn tls_truth(truth: &Truth) -> Vec<String> {
             // In a hello of the server the extension holds the version that was chosen.
             let version = row.number("tls.handshake.extensions.supported_version");
             let version = version.or(row.number("tls.handshake.version")).unwrap_or(0);
-            found.push(format!("server {} {}", tls_version(version), first("tls.handshake.ja3s")));
+            let hello = format!("server {} {}", tls_version(version), first("tls.handshake.ja3s"));
+            answered.insert(row.text("stream").to_owned(), hello);
         }
     }
+    found.extend(answered.into_values());
     found
 }
 
