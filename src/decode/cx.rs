@@ -1,5 +1,6 @@
 //! What a conversation may do: look at the clock and the flow, ask to be woken, write documents.
 
+use super::analyzer::Stats;
 use super::common::{Common, write_common};
 use super::flow::{FlowInfo, Networks};
 use super::{Dir, Doc};
@@ -18,14 +19,14 @@ pub struct Out<'a> {
     pub(super) common: &'a Common,
     pub(super) networks: &'a Networks,
     pub(super) sink: &'a mut dyn Sink,
-    pub(super) documents: &'a mut u64,
+    pub(super) stats: &'a mut Stats,
 }
 
 impl Out<'_> {
     /// The same for a shorter time.
     pub(super) fn lend(&mut self) -> Out<'_> {
-        let Self { common, networks, sink, documents } = self;
-        Out { common, networks, sink: &mut **sink, documents }
+        let Self { common, networks, sink, stats } = self;
+        Out { common, networks, sink: &mut **sink, stats }
     }
 }
 
@@ -133,8 +134,8 @@ impl Cx<'_> {
     /// Writes a document: what `head` says, then `fields`. The record's time is the start, or the end where there is none.
     pub fn emit(&mut self, head: &Head<'_>, fields: impl FnOnce(&mut Doc<'_>)) {
         let mut fields = Some(fields);
-        let Out { common, networks, sink, documents } = &mut self.out;
-        **documents += 1;
+        let Out { common, networks, sink, stats } = &mut self.out;
+        stats.documents += 1;
         let (flow, now) = (self.flow, self.time);
         sink.write(head.dataset, &mut |batch| {
             let Some(fields) = fields.take() else { return };

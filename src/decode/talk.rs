@@ -1,5 +1,6 @@
 //! For the tests of protocols: a flow, a conversation, and the documents that it writes.
 
+use super::analyzer::Stats;
 use super::common::Common;
 use super::flow::{FlowInfo, FlowKey, NEVER, Networks};
 use super::layers::Addr;
@@ -37,7 +38,7 @@ pub struct Talk {
     sides: [Side; 2],
     common: Common,
     networks: Networks,
-    documents: u64,
+    stats: Stats,
 }
 
 impl Talk {
@@ -62,7 +63,7 @@ impl Talk {
             sides: Default::default(),
             common: Common::new(),
             networks: Networks::from_conf("private").unwrap(),
-            documents: 0,
+            stats: Stats::default(),
         }
     }
 
@@ -119,12 +120,7 @@ impl Talk {
 
     fn with<T>(&mut self, f: impl FnOnce(&mut [Side; 2], &mut dyn Conversation, &mut Cx<'_>) -> T) -> Option<T> {
         let conv = self.conv.as_deref_mut()?;
-        let out = Out {
-            common: &self.common,
-            networks: &self.networks,
-            sink: &mut self.docs,
-            documents: &mut self.documents,
-        };
+        let out = Out { common: &self.common, networks: &self.networks, sink: &mut self.docs, stats: &mut self.stats };
         let mut cx =
             Cx { time: self.now, since: self.now, skipped: false, cut: 0, flow: &self.flow, wake: &mut self.wake, out };
         Some(f(&mut self.sides, conv, &mut cx))

@@ -7,6 +7,7 @@
 
 use super::msgpack_write as msgpack;
 use crate::event::{Key, Record};
+use crate::util::hex;
 use crate::util::murmur3::murmur3_x64_128;
 
 /// The seed of Fluent Bit's hashes.
@@ -50,15 +51,12 @@ fn write_entries(record: &Record<'_>, packed: &mut Vec<u8>) {
 
 /// Writes the hash as eight 16-bit numbers: `a3f5aa8c-61d6-e285-91af-12a8bfde00c1`.
 pub fn write((low, high): Hash, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let parts = [low, low >> 16, low >> 32, low >> 48, high, high >> 16, high >> 32, high >> 48];
     for (n, part) in parts.into_iter().enumerate() {
         if (2..=5).contains(&n) {
             out.push(b'-');
         }
-        for shift in [12, 8, 4, 0] {
-            out.push(HEX[(part >> shift & 15) as usize]);
-        }
+        hex::push(out, &(part as u16).to_be_bytes());
     }
 }
 

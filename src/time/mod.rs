@@ -10,7 +10,7 @@ pub mod strftime;
 pub mod strptime;
 pub mod zone;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds since the Unix epoch, UTC. The range is that of the years 1678 to 2261.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -28,6 +28,17 @@ impl Time {
             Some(total) => Some(Self(total)),
             None => None,
         }
+    }
+
+    /// The time `wait` later, or the end of the range.
+    #[inline]
+    pub fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(wait)))
+    }
+
+    /// The time `wait` earlier, or the beginning of the range.
+    pub fn before(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(wait)))
     }
 
     /// Whole seconds since the epoch, rounded down.
@@ -62,10 +73,14 @@ impl Time {
     }
 }
 
+#[inline]
+fn nanos(wait: Duration) -> i64 {
+    i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn parts_go_together() {
@@ -85,6 +100,13 @@ mod tests {
         {
             assert_eq!(Time::from_secs_nanos(secs, nanos), None, "{secs} {nanos}");
         }
+    }
+
+    #[test]
+    fn later_and_earlier() {
+        let (second, ever) = (Duration::from_secs(1), Duration::MAX);
+        assert_eq!((Time(5).after(second), Time(5).before(second)), (Time(1_000_000_005), Time(-999_999_995)));
+        assert_eq!((Time(5).after(ever), Time(i64::MIN).before(ever)), (Time(i64::MAX), Time(i64::MIN)));
     }
 
     #[test]

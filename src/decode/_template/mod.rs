@@ -140,8 +140,7 @@ impl Talk {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let timeout = i64::try_from(self.settings.timeout.as_nanos()).unwrap_or(i64::MAX);
-        self.pending.front().map(|q| Time(q.time.0.saturating_add(timeout)))
+        self.pending.front().map(|q| q.time.after(self.settings.timeout))
     }
 
     fn wake(&self, cx: &mut Cx<'_>) {

@@ -140,8 +140,8 @@ impl Analyzer {
         let Ok(layers) = self.unwrapper.unwrap(packet) else { return };
         let Some(Place { key, swap, icmp }) = place(&layers) else { return };
         let Self { settings, protocols, table, common, stats, heap, .. } = self;
-        let out = &mut Out { common, networks: &settings.networks, sink, documents: &mut 0 };
-        let mut env = Env { settings, protocols, stats, out, now: packet.time };
+        let out = &mut Out { common, networks: &settings.networks, sink, stats };
+        let mut env = Env { settings, protocols, out, now: packet.time };
         let known = table.find(&key);
         let begin = |table: &mut Table, env: &mut Env<'_, '_>| {
             let info = FlowInfo::new(key, swap, packet.time, icmp);
@@ -174,7 +174,6 @@ impl Analyzer {
             _ => {}
         }
         settle(&env, table, heap, slot);
-        env.stats.documents += *env.out.documents;
         while self.heap + self.table.len() * Table::PER_FLOW > self.settings.max_memory {
             let Some(oldest) = self.table.oldest() else { break };
             self.stats.evicted += 1;
@@ -191,7 +190,7 @@ impl Analyzer {
     /// As [`Self::tick`], but looks at `max` flows at most: after a silence very many may be due. Whether there are more.
     #[inline]
     pub fn tick_some(&mut self, now: Time, max: usize, sink: &mut dyn Sink) -> bool {
-        if later(now, BACK) < self.clock {
+        if now.after(BACK) < self.clock {
             self.turn_back(now, sink);
         }
         self.clock = self.clock.max(now);
@@ -247,8 +246,8 @@ impl Analyzer {
     /// The deadline of a flow has come.
     fn due(&mut self, slot: u32, sink: &mut dyn Sink) {
         let Self { settings, protocols, table, common, stats, heap, clock, .. } = self;
-        let out = &mut Out { common, networks: &settings.networks, sink, documents: &mut 0 };
-        let mut env = Env { settings, protocols, stats, out, now: *clock };
+        let out = &mut Out { common, networks: &settings.networks, sink, stats };
+        let mut env = Env { settings, protocols, out, now: *clock };
         let Some(flow) = table.get_mut(slot) else { return };
         flow.due = NEVER;
         if flow.wake <= env.now {
@@ -257,7 +256,7 @@ impl Analyzer {
         }
         talk::overdue(&mut env, flow);
         let silent = idle(flow, settings);
-        if env.now >= later(flow.last, silent) && flow.wake == NEVER {
+        if env.now >= flow.last.after(silent) && flow.wake == NEVER {
             let why = match flow.ended {
                 ended if ended.reset => Why::Reset,
                 ended if ended.is_over() => Why::Fin,
@@ -265,17 +264,17 @@ impl Analyzer {
             };
             end(&mut env, table, heap, slot, why);
         } else {
-            if flow.packets() > 0 && env.now >= later(flow.last, settings.flow_timeout) {
+            if flow.packets() > 0 && env.now >= flow.last.after(settings.flow_timeout) {
                 report(&mut env, flow, Why::Timeout);
             } else if env.now >= flow.report {
                 let period = settings.flows.flatten().unwrap_or_default();
                 // What has not changed is not told again. A short exchange that has been silent since is over, most
                 // likely: then its end tells all of it.
                 let is_new = flow.last > flow.told;
-                let is_short = flow.last <= later(flow.told.max(flow.begun), SHORT);
-                if is_new && !(is_short && env.now >= later(flow.last, period / 2)) {
+                let is_short = flow.last <= flow.told.max(flow.begun).after(SHORT);
+                if is_new && !(is_short && env.now >= flow.last.after(period / 2)) {
                     report(&mut env, flow, Why::Period);
-                    flow.report = later(env.now, period);
+                    flow.report = env.now.after(period);
                 } else {
                     // Nothing to tell before the next packet.
                     flow.report = NEVER;
@@ -283,15 +282,13 @@ impl Analyzer {
             }
             settle(&env, table, heap, slot);
         }
-        env.stats.documents += *env.out.documents;
     }
 
     fn end(&mut self, slot: u32, why: Why, sink: &mut dyn Sink) {
         let Self { settings, protocols, table, common, stats, heap, clock, .. } = self;
-        let out = &mut Out { common, networks: &settings.networks, sink, documents: &mut 0 };
-        let mut env = Env { settings, protocols, stats, out, now: *clock };
+        let out = &mut Out { common, networks: &settings.networks, sink, stats };
+        let mut env = Env { settings, protocols, out, now: *clock };
         end(&mut env, table, heap, slot, why);
-        env.stats.documents += *env.out.documents;
     }
 }
 
@@ -334,7 +331,7 @@ fn place(layers: &Layers<'_>) -> Option<Place> {
 
 /// A flow's first packet came.
 fn begin(table: &mut Table, env: &mut Env<'_, '_>, info: FlowInfo, layers: &Layers<'_>) -> u32 {
-    env.stats.flows += 1;
+    env.out.stats.flows += 1;
     let mut flow = Flow::new(info, env.now);
     flow.macs = layers.macs.map(|m| [m.src, m.dst]);
     if let Body::Tcp(seg) = &layers.body {
@@ -352,7 +349,7 @@ fn restart(flow: &mut Flow, now: Time, settings: &Settings) {
 
 fn next_report(now: Time, settings: &Settings) -> Time {
     match settings.flows {
-        Some(Some(period)) => later(now, period),
+        Some(Some(period)) => now.after(period),
         _ => NEVER,
     }
 }
@@ -396,9 +393,9 @@ fn settle(env: &Env<'_, '_>, table: &mut Table, heap: &mut usize, slot: u32) {
         // New, or looked at just now. Silence is not measured at each packet: when its time comes, it is looked whether
         // there was some since.
         soonest =
-            soonest.min(flow.report).min(later(flow.last, env.settings.flow_timeout.min(idle(flow, env.settings))));
+            soonest.min(flow.report).min(flow.last.after(env.settings.flow_timeout.min(idle(flow, env.settings))));
     } else if flow.ended.is_over() {
-        soonest = soonest.min(later(flow.last, idle(flow, env.settings)));
+        soonest = soonest.min(flow.last.after(idle(flow, env.settings)));
     }
     if soonest < flow.due {
         flow.due = soonest;
@@ -424,8 +421,4 @@ fn begins_anew(flow: &Flow, dir: Dir, seg: &super::layers::TcpSegment<'_>, now: 
         Some(tcp) => tcp.halves[dir.index()].begins_anew(seg.seq, silence),
         None => flow.packets() > 0 && (flow.ended.is_over() || silence >= super::tcp::REUSE_IDLE),
     }
-}
-
-fn later(at: Time, after: Duration) -> Time {
-    Time(at.0.saturating_add(i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)))
 }

@@ -1,7 +1,7 @@
 //! From reassembled streams and datagrams to conversations: who listens, and what he is told.
 
+use super::Settings;
 use super::protocols::{Found, Protocols};
-use super::{Settings, Stats};
 use crate::decode::cx::{Cx, Out};
 use crate::decode::flow::{App, Flow, FlowInfo, NEVER, Tcp};
 use crate::decode::layers::TcpSegment;
@@ -18,7 +18,6 @@ const LOOKS: u8 = 10;
 pub(super) struct Env<'a, 'b> {
     pub(super) settings: &'a Settings,
     pub(super) protocols: &'a Protocols,
-    pub(super) stats: &'a mut Stats,
     pub(super) out: &'a mut Out<'b>,
     pub(super) now: Time,
 }
@@ -58,7 +57,7 @@ fn offer(env: &mut Env<'_, '_>, flow: &mut Flow, tcp: &mut Tcp, dir: Dir, seg: &
     let (here, there) = (dir.index(), dir.other().index());
     if seg.flags & (flag::ACK | flag::RST) == flag::ACK {
         let now = env.now;
-        let cx = &mut HalfCx { now, limits: &env.settings.tcp, stats: &mut env.stats.tcp };
+        let cx = &mut HalfCx { now, limits: &env.settings.tcp, stats: &mut env.out.stats.tcp };
         tcp.halves[there].acked(cx, seg.ack);
         if let Some(got) = tcp.halves[there].take(cx)
             && drain(env, flow, tcp, dir.other(), got) == After::Restart
@@ -66,7 +65,7 @@ fn offer(env: &mut Env<'_, '_>, flow: &mut Flow, tcp: &mut Tcp, dir: Dir, seg: &
             return After::Restart;
         }
     }
-    let cx = &mut HalfCx { now: env.now, limits: &env.settings.tcp, stats: &mut env.stats.tcp };
+    let cx = &mut HalfCx { now: env.now, limits: &env.settings.tcp, stats: &mut env.out.stats.tcp };
     match tcp.halves[here].offer(cx, &segment) {
         Some(got) => drain(env, flow, tcp, dir, got),
         None => After::On,
@@ -81,7 +80,7 @@ pub(super) fn overdue(env: &mut Env<'_, '_>, flow: &mut Flow) {
 fn take_all(env: &mut Env<'_, '_>, flow: &mut Flow, last: bool) {
     let Some(mut tcp) = flow.tcp.take() else { return };
     for dir in Dir::BOTH {
-        let cx = &mut HalfCx { now: env.now, limits: &env.settings.tcp, stats: &mut env.stats.tcp };
+        let cx = &mut HalfCx { now: env.now, limits: &env.settings.tcp, stats: &mut env.out.stats.tcp };
         if let Some(got) = tcp.halves[dir.index()].take(cx) {
             drain(env, flow, &mut tcp, dir, got);
         }
@@ -139,7 +138,7 @@ fn drain(env: &mut Env<'_, '_>, flow: &mut Flow, tcp: &mut Tcp, dir: Dir, first:
             _ if waits || !may_be_told(tcp, dir, &what) => put_off(tcp, dir, what),
             _ => tell(env, flow, tcp, dir, what),
         }
-        let cx = &mut HalfCx { now: env.now, limits: &env.settings.tcp, stats: &mut env.stats.tcp };
+        let cx = &mut HalfCx { now: env.now, limits: &env.settings.tcp, stats: &mut env.out.stats.tcp };
         got = tcp.halves[dir.index()].take(cx);
     }
     if tcp.waiting.is_some() {
@@ -191,7 +190,7 @@ fn release(env: &mut Env<'_, '_>, flow: &mut Flow, tcp: &mut Tcp) {
         for dir in Dir::BOTH {
             let half = &mut tcp.halves[dir.index()];
             half.flush();
-            let cx = &mut HalfCx { now: env.now, limits: &env.settings.tcp, stats: &mut env.stats.tcp };
+            let cx = &mut HalfCx { now: env.now, limits: &env.settings.tcp, stats: &mut env.out.stats.tcp };
             if let Some(got) = half.take(cx) {
                 drain(env, flow, tcp, dir, got);
             }
@@ -254,8 +253,8 @@ fn feed(env: &mut Env<'_, '_>, flow: &mut Flow, sides: &mut [Side; 2], dir: Dir,
             }
         }
         Some(Fed::Oversized(lost)) => {
-            env.stats.oversized += 1;
-            env.stats.oversized_bytes += lost;
+            env.out.stats.oversized += 1;
+            env.out.stats.oversized_bytes += lost;
         }
         Some(Fed::On) | None => {}
     }

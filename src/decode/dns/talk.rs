@@ -176,7 +176,7 @@ impl Talk {
             State::Response => (waiting.end, LATE.min(self.shared.settings.timeout)),
             State::Transfer(_) => (waiting.end, self.shared.settings.timeout),
         };
-        Time(from.0.saturating_add(i64::try_from(patience.as_nanos()).unwrap_or(i64::MAX)))
+        from.after(patience)
     }
 
     /// Writes what waited in vain, or a transfer that is over.

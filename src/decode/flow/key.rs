@@ -97,11 +97,6 @@ impl FlowInfo {
         self.from_start
     }
 
-    /// The direction in which the holder of `port` sends; forward when both or none hold it.
-    pub fn dir_from_port(&self, port: u16) -> Dir {
-        if self.port(Dir::Back) == port && self.port(Dir::Forward) != port { Dir::Back } else { Dir::Forward }
-    }
-
     #[inline]
     fn end(&self, dir: Dir) -> usize {
         dir.index() ^ usize::from(self.swapped)

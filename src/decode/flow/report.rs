@@ -4,6 +4,7 @@ use super::{Count, Flow};
 use crate::decode::common::{self, Common};
 use crate::decode::{Dir, Doc, Out, Transport};
 use crate::event::{Batch, Key};
+use crate::util::hex;
 use crate::util::murmur3::murmur3_x64_128;
 
 /// The dataset of flows.
@@ -45,8 +46,8 @@ impl Why {
 
 /// Writes the record of a flow.
 pub fn write(out: &mut Out<'_>, flow: &Flow, why: Why) {
-    let Out { common, sink, documents, .. } = out;
-    **documents += 1;
+    let Out { common, sink, stats, .. } = out;
+    stats.documents += 1;
     sink.write(DATASET, &mut |batch: &mut Batch| {
         let mark = batch.begin();
         fill(&mut Doc::new(batch), common, flow, why);
@@ -130,11 +131,9 @@ fn id(flow: &Flow) -> [u8; 22] {
 }
 
 fn mac(octets: [u8; 6]) -> [u8; 17] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b':'; 17];
     for (pair, octet) in text.chunks_mut(3).zip(octets) {
-        pair[0] = HEX[usize::from(octet >> 4)];
-        pair[1] = HEX[usize::from(octet & 15)];
+        pair[..2].copy_from_slice(&hex::digits(octet));
     }
     text
 }

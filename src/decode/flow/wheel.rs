@@ -40,8 +40,8 @@ impl Node {
 
 impl Wheel {
     /// The deadline of a slot; the end of time when it has none.
-    #[inline]
-    pub fn due(&self, slot: u32) -> Time {
+    #[cfg(test)]
+    fn due(&self, slot: u32) -> Time {
         self.nodes.get(slot as usize + TURN).map_or(NEVER, |n| n.due)
     }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::conf::{FromConf, Section};
 use crate::decode::Out;
+use crate::decode::analyzer::Stats;
 use crate::decode::common::Common;
 use crate::decode::flow::{FlowInfo, FlowKey, NEVER, Networks};
 use crate::decode::layers::Addr;
@@ -21,7 +22,7 @@ struct Rig {
     docs: Docs,
     common: Common,
     networks: Networks,
-    documents: u64,
+    stats: Stats,
     cut: u32,
     wake: Time,
 }
@@ -41,7 +42,7 @@ impl Rig {
             docs: Docs::default(),
             common: Common::new(),
             networks: Networks::from_conf("private").unwrap(),
-            documents: 0,
+            stats: Stats::default(),
             cut: 0,
             wake: NEVER,
         }
@@ -57,12 +58,7 @@ impl Rig {
 
     fn call(&mut self, seconds: f64, call: impl FnOnce(&mut dyn Conversation, &mut Cx<'_>)) {
         let time = Time((seconds * SECOND as f64) as i64);
-        let out = Out {
-            common: &self.common,
-            networks: &self.networks,
-            sink: &mut self.docs,
-            documents: &mut self.documents,
-        };
+        let out = Out { common: &self.common, networks: &self.networks, sink: &mut self.docs, stats: &mut self.stats };
         let mut cx =
             Cx { time, since: time, skipped: false, cut: self.cut, flow: &self.flow, wake: &mut self.wake, out };
         call(&mut *self.talk, &mut cx);

@@ -1,6 +1,7 @@
 //! Frames made by hand, and what is seen in them.
 
 use super::*;
+use crate::decode::tcp::flag;
 use crate::decode::test_frames::{Frames, SYN, ethernet, ip as packet, udp_header};
 use crate::fmt::capture::LinkType;
 use crate::time::Time;
@@ -109,7 +110,7 @@ fn a_tcp_segment() {
     assert_eq!(syn.body, Body::Tcp(first));
     let Body::Tcp(data) = see(LinkType::EN10MB, &frames[3].1).unwrap().body else { panic!() };
     assert_eq!((data.seq, data.ack, data.payload), (1001, 5001, &b"GET"[..]));
-    assert!(data.has(TcpSegment::ACK) && !data.has(TcpSegment::SYN | TcpSegment::FIN | TcpSegment::RST));
+    assert!(data.has(flag::ACK) && !data.has(flag::SYN | flag::FIN | flag::RST));
     assert_eq!(data.options, SynOptions::default());
 }
 

@@ -3,6 +3,7 @@
 use super::ip::{self, Datagram};
 use super::skip::{Layer, Skip};
 use super::view::{Body, SynOptions, TcpSegment, UdpDatagram};
+use crate::decode::tcp::flag;
 
 /// What a whole datagram carries.
 #[inline(always)]
@@ -32,7 +33,7 @@ fn tcp(data: &[u8], wire_len: u32) -> Result<Body<'_>, Skip> {
     if header < 20 || ip::bytes(header) > wire_len {
         return ports(data, wire_len, true);
     }
-    let options = if flags & TcpSegment::SYN == 0 {
+    let options = if flags & flag::SYN == 0 {
         SynOptions::default()
     } else {
         syn_options(data.get(20..header.min(data.len())).unwrap_or_default())

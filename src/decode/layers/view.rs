@@ -82,9 +82,9 @@ pub struct TcpSegment<'a> {
     pub dst_port: u16,
     /// Of the first payload byte, or of the SYN.
     pub seq: u32,
-    /// Meaningful with [`Self::ACK`].
+    /// Meaningful with [`flag::ACK`](crate::decode::tcp::flag::ACK).
     pub ack: u32,
-    /// The flag byte: [`Self::FIN`] and so on.
+    /// The flag byte: [`crate::decode::tcp::flag`].
     pub flags: u8,
     /// As it stands in the header, not scaled.
     pub window: u16,
@@ -97,19 +97,6 @@ pub struct TcpSegment<'a> {
 }
 
 impl TcpSegment<'_> {
-    /// No more bytes follow.
-    pub const FIN: u8 = 0x01;
-    /// The first segment of a direction.
-    pub const SYN: u8 = 0x02;
-    /// The connection is reset.
-    pub const RST: u8 = 0x04;
-    /// To be pushed to the reader.
-    pub const PSH: u8 = 0x08;
-    /// [`TcpSegment::ack`] counts.
-    pub const ACK: u8 = 0x10;
-    /// The urgent pointer counts.
-    pub const URG: u8 = 0x20;
-
     /// Whether any of these flags is set.
     #[inline]
     pub fn has(&self, flags: u8) -> bool {

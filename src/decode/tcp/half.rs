@@ -142,7 +142,7 @@ impl Half {
             return None;
         }
         let soon = self.state == State::Guess || self.hole().is_some_and(|end| self.is_acked(end));
-        Some(later(self.since, if soon { limits.reorder } else { limits.patience }))
+        Some(self.since.after(if soon { limits.reorder } else { limits.patience }))
     }
 
     /// Whether bytes before `ack`, of which [`Half::acked`] was told, were not captured, or not yet: what the other side
@@ -416,8 +416,4 @@ impl Half {
             _ => {}
         }
     }
-}
-
-fn later(at: Time, after: Duration) -> Time {
-    Time(at.0.saturating_add(i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)))
 }

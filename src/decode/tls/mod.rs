@@ -32,7 +32,6 @@ mod testing;
 mod tests;
 
 use super::{Conversation, Cx, Decoder, Dir, MakeProtocol, Next, Probe, Protocol, Step, Transport};
-use crate::time::Time;
 use conf::{Fingerprints, TlsConf};
 use keys::Keys;
 use record::{Header, content, kind};
@@ -231,9 +230,9 @@ impl Talk {
     }
 
     fn wake_later(&mut self, cx: &mut Cx<'_>) {
-        let timeout = i64::try_from(self.settings.timeout.as_nanos()).unwrap_or(i64::MAX);
+        let timeout = self.settings.timeout;
         if let Some(session) = self.session() {
-            cx.wake_at(Time(session.last.0.saturating_add(timeout)));
+            cx.wake_at(session.last.after(timeout));
         }
     }
 }
@@ -290,10 +289,9 @@ impl Conversation for Talk {
     }
 
     fn expire(&mut self, cx: &mut Cx<'_>) {
-        let timeout = i64::try_from(self.settings.timeout.as_nanos()).unwrap_or(i64::MAX);
-        let now = cx.time();
+        let (timeout, now) = (self.settings.timeout, cx.time());
         match self.session() {
-            Some(session) if session.last.0.saturating_add(timeout) <= now.0 => self.emit(cx, Outcome::TimedOut),
+            Some(session) if session.last.after(timeout) <= now => self.emit(cx, Outcome::TimedOut),
             _ => self.wake_later(cx),
         }
     }

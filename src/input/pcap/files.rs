@@ -207,8 +207,8 @@ impl Reading {
             if left.is_zero() || !self.cx.sleep(left.min(TICK)).await {
                 return;
             }
-            let left = i64::try_from(end.saturating_duration_since(rt::now()).as_nanos()).unwrap_or(i64::MAX);
-            while self.work.tick_some(Time(next.0.saturating_sub(left))) {
+            let left = end.saturating_duration_since(rt::now());
+            while self.work.tick_some(next.before(left)) {
                 self.rest().await;
             }
             self.hand_on();

@@ -365,8 +365,7 @@ async fn pass_time(shared: Rc<Shared>) {
             rt::sleep((quiet / 16).clamp(TICK_EVERY, MAX_TICK)).await;
             if shared.busy.get() == 0 {
                 // What was captured later than this may still be in the ring.
-                let lag = i64::try_from(LAG.as_nanos()).unwrap_or(i64::MAX);
-                let now = Time(shared.cx.now().0.saturating_sub(lag));
+                let now = shared.cx.now().before(LAG);
                 while shared.tick(now) {
                     rt::yield_now().await;
                     shared.cx.wait_for_room().await;

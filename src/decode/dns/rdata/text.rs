@@ -7,6 +7,9 @@ use super::super::wire::Parsed;
 use super::bytes;
 use crate::time::civil::Civil;
 use crate::util::decimal::push_padded;
+use crate::util::hex;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use nom::number::complete::be_u8;
 use std::convert::Infallible;
 use std::fmt::Arguments;
@@ -20,25 +23,19 @@ pub(in super::super) fn put(out: &mut Vec<u8>, text: Arguments<'_>) {
 
 /// Appends hexadecimal digits.
 pub(in super::super) fn hex(data: &[u8], upper: bool, out: &mut Vec<u8>) {
-    let digits = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
-    out.reserve(data.len() * 2);
-    for byte in data {
-        out.extend([digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
+    let from = out.len();
+    hex::push(out, data);
+    if upper {
+        out.get_mut(from..).unwrap_or_default().make_ascii_uppercase();
     }
 }
 
 /// Appends base64 with padding (RFC 4648 §4).
 pub(super) fn base64(data: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    out.reserve(data.len().div_ceil(3) * 4);
-    for chunk in data.chunks(3) {
-        let [a, b, c] = [0, 1, 2].map(|at| u32::from(chunk.get(at).copied().unwrap_or(0)));
-        let word = a << 16 | b << 8 | c;
-        for digit in 0..4 {
-            let keep = digit <= chunk.len();
-            out.push(if keep { DIGITS[(word >> (18 - 6 * digit) & 63) as usize] } else { b'=' });
-        }
-    }
+    let from = out.len();
+    out.resize(from + data.len().div_ceil(3) * 4, 0);
+    // The place is as long as the text.
+    let _ = STANDARD.encode_slice(data, out.get_mut(from..).unwrap_or_default());
 }
 
 /// Appends base32 with the extended hexadecimal digits, without padding (RFC 4648 §7, RFC 5155 §3.3).

@@ -221,7 +221,7 @@ impl Http {
         }
         while let Some(Exchange { request: None, response: Some(early) }) = self.queue.first()
             && early.done
-            && later(early.end, HOLD) < m.start
+            && early.end.after(HOLD) < m.start
             && let Some(alone) = self.queue.pop()
         {
             self.write(cx, alone);
@@ -334,12 +334,8 @@ impl Http {
             Exchange { request: None, response: Some(m) } if m.done => (m.end, HOLD),
             _ => return None,
         };
-        Some(later(from, wait))
+        Some(from.after(wait))
     }
-}
-
-fn later(at: Time, wait: Duration) -> Time {
-    Time(at.0.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)))
 }
 
 /// Notes how a message's body will be found; answers where its direction stands behind the head.

@@ -1,6 +1,6 @@
 //! What comes out of a half: bytes in order, holes that are gaps by now, the end.
 
-use super::{GUESS_SEGMENTS, Half, State, later, mark};
+use super::{GUESS_SEGMENTS, Half, State, mark};
 use crate::decode::tcp::held::{ahead, before};
 use crate::decode::tcp::{Got, HalfCx, Limits, REORDER_SEGMENTS};
 use crate::time::Time;
@@ -50,8 +50,8 @@ impl Half {
 
     fn is_due(&self, cx: &HalfCx<'_>, end: u32) -> bool {
         let sure =
-            self.is_acked(end) && (self.after >= REORDER_SEGMENTS || cx.now >= later(self.since, cx.limits.reorder));
-        sure || cx.now >= later(self.since, cx.limits.patience)
+            self.is_acked(end) && (self.after >= REORDER_SEGMENTS || cx.now >= self.since.after(cx.limits.reorder));
+        sure || cx.now >= self.since.after(cx.limits.patience)
     }
 
     fn is_over(&self, limits: &Limits) -> bool {
@@ -68,7 +68,7 @@ impl Half {
         let over = self.is_over(cx.limits);
         if self.state == State::Guess {
             let acked = self.marks & mark::ACKED != 0;
-            let late = cx.now >= later(self.since, cx.limits.reorder);
+            let late = cx.now >= self.since.after(cx.limits.reorder);
             if !(all || over || acked || late || self.after >= GUESS_SEGMENTS) {
                 return None;
             }
