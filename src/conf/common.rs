@@ -192,8 +192,13 @@ crate::config! {
         share_port: bool => "net.share_port" = "off",
         /// How long a connection may stay silent; 0 is for ever.
         io_timeout: Duration => "net.io_timeout" = "0s",
+        /// How long a TLS handshake may take; 0 is for ever.
+        accept_timeout: Duration => "net.accept_timeout" = "10s",
+        /// Connections at one time; further ones wait to be accepted. 0 is the plugin's own limit: 1024, or 16384 for
+        /// syslog.
+        max_connections: usize => "net.max_connections" = "0",
     }
-    unserved ["net.accept_timeout=10s", "net.accept_timeout_log_error=on", "net.keepalive=on", "Host", "ipv6=off"]
+    unserved ["net.accept_timeout_log_error=on", "net.keepalive=on", "Host", "ipv6=off"]
 }
 
 /// A TLS version that can be asked for.

@@ -435,6 +435,17 @@ impl Intake for Rc<InputState> {
         }
     }
 
+    fn hurry(&self) {
+        // What goes to a file is acknowledged from there.
+        if self.storage_type() == StorageType::Filesystem && !self.is_lazy() {
+            return;
+        }
+        let Some(core) = self.core.upgrade() else { return };
+        if self.flush(&core, false) {
+            core.held.set(true);
+        }
+    }
+
     fn has_room(&self) -> bool {
         if self.spec.storage == StorageType::Memrb {
             return true;

@@ -1,6 +1,7 @@
 //! Byte formats: how records, numbers and times become bytes, and back.
 
 pub mod capture;
+pub mod codec;
 pub mod date_format;
 pub mod es_bulk;
 pub mod es_id;

@@ -14,6 +14,8 @@ pub trait Intake {
     fn open(&self, tag: &Tag) -> RefMut<'_, Batch>;
     /// Runs the filters over the fresh records of the tag's batch, and closes the batch when it is full.
     fn commit(&self, tag: &Tag, ack: Option<Ack>);
+    /// Closes the input's open batches that an output would take at once.
+    fn hurry(&self);
     /// Whether memory held for this input is below its limit.
     fn has_room(&self) -> bool;
     /// Notified when room may have come back.
@@ -84,6 +86,12 @@ impl InputCx {
     /// [`Self::commit`] without the wait, for sources that cannot be held back.
     pub fn commit_now(&self, tag: &Tag, ack: Option<Ack>) {
         self.intake.commit(tag, ack);
+    }
+
+    /// What was committed goes out now, not after `Flush`, as far as outputs are idle: a peer waits for its [`Ack`]. While
+    /// outputs are busy batches grow, so that many small commits do not make many small chunks.
+    pub fn hurry(&self) {
+        self.intake.hurry();
     }
 
     /// Whether the input is below its memory limit.

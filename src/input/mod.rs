@@ -9,6 +9,7 @@ pub mod interval;
 pub mod pcap;
 pub mod random;
 pub mod reader;
+pub mod serve;
 pub mod stdin;
 pub mod syslog;
 pub mod tail;

@@ -1,6 +1,7 @@
 //! `tcp`: JSON values or lines from TCP connections.
 
 use super::framer::{Framer, Framing};
+use super::serve::{Limits, Peer, serve};
 use super::{Input, InputCx, InputPlugin};
 use crate::conf::common::{NetIn, TlsServer};
 use crate::conf::{FromConf, PluginInfo, Size};
@@ -9,9 +10,7 @@ use crate::event::{Batch, Key};
 use crate::net::{Listener, ServerTls, Stream};
 use crate::parse::ParserDef;
 use crate::plugin::MakeCx;
-use crate::rt::{LocalFuture, Notify, or, spawn};
-use std::cell::Cell;
-use std::net::SocketAddr;
+use crate::rt::{LocalFuture, or};
 use std::rc::Rc;
 
 /// The plugin.
@@ -65,14 +64,12 @@ crate::config! {
         chunk_size: Kilobytes => "Chunk_Size" = "32",
         /// The longest record; a longer one is cut into pieces. A bare number is kilobytes.
         buffer_size: Kilobytes => "Buffer_Size" = "1024",
-        /// Add the peer's address under this key.
+        /// Add the peer under this key, as `tcp://192.0.2.1:5170`.
         source_address_key: Option<String> => "Source_Address_Key",
     }
     unserved ["Workers=1"]
 }
 
-/// Connections at one time; further ones wait to be accepted.
-const CONNECTIONS: usize = 1024;
 /// The port when none is given.
 const PORT: u16 = 5170;
 
@@ -88,8 +85,6 @@ struct Shared {
     read: usize,
     max: usize,
     address_key: Option<Key>,
-    open: Cell<usize>,
-    closed: Notify,
 }
 
 fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
@@ -121,8 +116,6 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
         read: conf.chunk_size.0.clamp(1024, 1 << 20) as usize,
         max: conf.buffer_size.0.clamp(1024, 64 << 20) as usize,
         address_key: conf.source_address_key.as_deref().map(Key::of),
-        open: Cell::new(0),
-        closed: Notify::default(),
     };
     Some(Box::new(Tcp { net, tls, shared: Rc::new(shared) }))
 }
@@ -139,36 +132,18 @@ impl Input for Tcp {
             let listener = Listener::bind(&self.net, PORT, self.tls).map_err(failed)?;
             let port = self.net.port.unwrap_or(PORT);
             log::info!("[{}] listening on {}:{port}", cx.label(), self.net.listen);
-            let shared = self.shared;
-            loop {
-                while shared.open.get() >= CONNECTIONS {
-                    shared.closed.wait().await;
-                }
-                let next = or(async { Some(listener.accept().await) }, async {
-                    cx.stopping().await;
-                    None
-                });
-                let Some(accepted) = next.await else { return Ok(()) };
-                let (stream, peer) = accepted.map_err(Error::io("accept"))?;
-                shared.open.set(shared.open.get() + 1);
-                let (cx, shared) = (cx.clone(), shared.clone());
-                spawn(async move {
-                    or(serve(&cx, &shared, stream, peer), cx.stopping()).await;
-                    shared.open.set(shared.open.get() - 1);
-                    shared.closed.notify();
-                })
-                .detach();
-            }
+            let (own, shared) = (cx.clone(), self.shared);
+            let each = move |stream, peer| {
+                let (cx, shared) = (own.clone(), shared.clone());
+                async move { or(connection(&cx, &shared, stream, peer), cx.stopping()).await }
+            };
+            serve(&cx, listener, Limits::of(&self.net), each).await
         })
     }
 }
 
 /// Reads one connection to its end.
-async fn serve(cx: &InputCx, shared: &Shared, mut stream: Stream, peer: SocketAddr) {
-    if let Err(e) = stream.handshake().await {
-        log::warn!("[{}] TLS handshake with {peer}: {e}", cx.label());
-        return;
-    }
+async fn connection(cx: &InputCx, shared: &Shared, mut stream: Stream, peer: Peer) {
     let key = Key::of("log");
     let framing = match &shared.lines {
         Some((separator, parser)) => {
@@ -177,7 +152,7 @@ async fn serve(cx: &InputCx, shared: &Shared, mut stream: Stream, peer: SocketAd
         None => Framing::Json { key },
     };
     let mut framer = Framer::new(framing, shared.max);
-    let address = shared.address_key.map(|key| (key, peer.ip().to_string()));
+    let address = shared.address_key.map(|key| (key, peer.to_string()));
     let mut buf = vec![0; shared.read];
     loop {
         let n = match stream.read(&mut buf).await {

@@ -5,6 +5,7 @@ mod frames;
 mod record;
 mod streams;
 
+use super::serve::Limits;
 use super::{Input, InputCx, InputPlugin, Patience};
 use crate::conf::common::{NetIn, TlsServer};
 use crate::conf::{BinarySize, FromConf, PluginInfo, Size};
@@ -15,7 +16,6 @@ use crate::rt::LocalFuture;
 use datagrams::Receiver;
 use frames::Format;
 use record::Records;
-use std::rc::Rc;
 
 /// The plugin.
 pub static PLUGIN: InputPlugin = InputPlugin {
@@ -158,19 +158,23 @@ impl Syslog {
     async fn streams(self, cx: &InputCx) -> Result<(), Error> {
         let failed = |why: String| Error::Plugin(cx.label().to_owned(), why);
         let place = self.place();
-        let (listener, origin) = match self.conf.mode {
-            Mode::Tcp => (Listener::bind(&self.net, PORT, self.tls), None),
+        let mut limits = Limits::of(&self.net);
+        if self.net.max_connections == 0 {
+            limits.connections = streams::CONNECTIONS;
+        }
+        let listener = match self.conf.mode {
+            Mode::Tcp => Listener::bind(&self.net, PORT, self.tls),
             _ => {
-                let listener = Listener::bind_unix(&self.path, self.conf.unix_perm.0, &self.net);
-                (listener, Some(format!("unix://{}", self.path)))
+                limits = limits.unix(&self.path);
+                Listener::bind_unix(&self.path, self.conf.unix_perm.0, &self.net)
             }
         };
         let listener = listener.map_err(failed)?;
         let read = self.conf.buffer_chunk_size.0.clamp(1024, 1 << 20) as usize;
         let max = self.conf.buffer_max_size.unwrap_or(self.conf.buffer_chunk_size).0.clamp(1024, 64 << 20) as usize;
         log::info!("[{}] listening on {place}", cx.label());
-        let shared = streams::Shared::new(self.records, self.conf.format, read, max, origin);
-        streams::run(cx, listener, Rc::new(shared)).await
+        let shared = streams::Shared::new(self.records, self.conf.format, read, max);
+        streams::run(cx, listener, limits, shared).await
     }
 }
 

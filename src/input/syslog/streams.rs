@@ -5,14 +5,15 @@ use super::record::Records;
 use crate::error::Error;
 use crate::event::Span;
 use crate::input::InputCx;
+use crate::input::serve::{Limits, Peer, serve};
 use crate::net::{Listener, Stream};
-use crate::rt::{Notify, or, spawn};
+use crate::rt::or;
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Result};
 use std::rc::Rc;
 
-/// Connections at one time; further ones wait to be accepted.
-const CONNECTIONS: usize = 16_384;
+/// Connections at one time where `net.max_connections` does not say.
+pub const CONNECTIONS: usize = 16_384;
 /// Bytes of unfinished messages that all connections together may hold; beyond it they are cut at [`SHORT`].
 const HELD: usize = 64 << 20;
 const SHORT: usize = 2048;
@@ -29,21 +30,13 @@ pub struct Shared {
     pub read: usize,
     /// The longest message.
     pub max: usize,
-    /// `tcp` or `unix`, for the address of a peer.
-    pub scheme: &'static str,
-    /// The address of peers that have none.
-    pub origin: Option<String>,
     held: Cell<usize>,
-    open: Cell<usize>,
-    closed: Notify,
 }
 
 impl Shared {
     /// Nothing is open yet.
-    pub fn new(records: Records, format: Format, read: usize, max: usize, origin: Option<String>) -> Self {
-        let records = RefCell::new(records);
-        let (held, open) = (Cell::new(0), Cell::new(0));
-        Self { records, format, read, max, scheme: "tcp", origin, held, open, closed: Notify::default() }
+    pub fn new(records: Records, format: Format, read: usize, max: usize) -> Self {
+        Self { records: RefCell::new(records), format, read, max, held: Cell::new(0) }
     }
 }
 
@@ -51,38 +44,23 @@ impl Shared {
 ///
 /// # Errors
 /// When the listening socket itself fails.
-pub async fn run(cx: &InputCx, listener: Listener, shared: Rc<Shared>) -> std::result::Result<(), Error> {
-    loop {
-        while shared.open.get() >= CONNECTIONS {
-            or(shared.closed.wait(), cx.stopping()).await;
-            if cx.is_stopping() {
-                return Ok(());
-            }
-        }
-        let next = or(async { Some(listener.accept().await) }, async {
-            cx.stopping().await;
-            None
-        });
-        let Some(accepted) = next.await else { return Ok(()) };
-        let (stream, peer) = accepted.map_err(Error::io("accept"))?;
-        let peer = shared.origin.clone().unwrap_or_else(|| format!("{}://{peer}", shared.scheme));
-        shared.open.set(shared.open.get() + 1);
-        let (cx, shared) = (cx.clone(), shared.clone());
-        spawn(async move {
+pub async fn run(cx: &InputCx, listener: Listener, limits: Limits, shared: Shared) -> std::result::Result<(), Error> {
+    let (own, shared) = (cx.clone(), Rc::new(shared));
+    let each = move |stream, peer| {
+        let (cx, shared) = (own.clone(), shared.clone());
+        async move {
             let mut connection = Connection { frames: Frames::new(shared.format), peer, cx: &cx, shared: &shared };
             or(connection.serve(stream), cx.stopping()).await;
             // The end of the stream, or ours: what is left is a message.
             connection.finish();
-            shared.open.set(shared.open.get().saturating_sub(1));
-            shared.closed.notify();
-        })
-        .detach();
-    }
+        }
+    };
+    serve(cx, listener, limits, each).await
 }
 
 struct Connection<'a> {
     frames: Frames,
-    peer: String,
+    peer: Peer,
     cx: &'a InputCx,
     shared: &'a Shared,
 }
@@ -90,10 +68,6 @@ struct Connection<'a> {
 impl Connection<'_> {
     async fn serve(&mut self, mut stream: Stream) {
         let label = self.cx.label();
-        if let Err(e) = stream.handshake().await {
-            log::warn!("[{label}] TLS handshake with {}: {e}", self.peer);
-            return;
-        }
         loop {
             match stream.read_with(|from| self.turn(from)).await {
                 Ok(0) => return,
@@ -138,7 +112,8 @@ impl Connection<'_> {
         let mut batch = cx.batch(cx.tag());
         let now = cx.now();
         let start = batch.arena().len();
-        let address = if records.want_address() { batch.arena_mut().push(peer.as_bytes()) } else { Span::default() };
+        let address =
+            if records.want_address() { batch.arena_mut().push(peer.as_str().as_bytes()) } else { Span::default() };
         let begin = batch.arena().len();
         batch.arena_mut().push(frames.carry());
         let mut n = 0;

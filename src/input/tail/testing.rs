@@ -115,6 +115,8 @@ impl Intake for Notes {
         }
     }
 
+    fn hurry(&self) {}
+
     fn has_room(&self) -> bool {
         self.room.get()
     }

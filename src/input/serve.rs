@@ -1,0 +1,173 @@
+//! Connections that inputs accept: how many at one time, TLS with a deadline, each served by a task of its own.
+
+use super::InputCx;
+use crate::conf::common::NetIn;
+use crate::error::Error;
+use crate::net::{Listener, Stream};
+use crate::rt::{Notify, or, spawn, timeout};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::util::ratelimit::RateLimit;
+
+/// Connections at one time where `net.max_connections` does not say; further ones wait to be accepted.
+const CONNECTIONS: usize = 1024;
+
+/// Who is at the other end; written as `tcp://192.0.2.1:514`, or `unix:///run/socket`.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    shown: Rc<str>,
+    ip: Option<IpAddr>,
+}
+
+impl Peer {
+    /// A peer of a TCP connection.
+    pub fn tcp(addr: SocketAddr) -> Self {
+        Self { shown: format!("tcp://{addr}").into(), ip: Some(addr.ip()) }
+    }
+
+    /// Every peer of a Unix socket.
+    pub fn unix(path: &str) -> Self {
+        Self { shown: format!("unix://{path}").into(), ip: None }
+    }
+
+    /// Its address, where it has one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
+    /// As it is shown to people, and stored in records.
+    pub fn as_str(&self) -> &str {
+        &self.shown
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// What one input allows its peers.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at one time.
+    pub connections: usize,
+    /// How long a TLS handshake may take; zero is for ever.
+    pub handshake: Duration,
+    /// What all peers are called who come through a Unix socket.
+    pub unix: Option<Peer>,
+}
+
+impl Limits {
+    /// Those of the `net.*` keys.
+    pub fn of(net: &NetIn) -> Self {
+        let connections = if net.max_connections == 0 { CONNECTIONS } else { net.max_connections };
+        Self { connections, handshake: net.accept_timeout, unix: None }
+    }
+
+    /// For peers of the Unix socket at `path`.
+    #[must_use]
+    pub fn unix(mut self, path: &str) -> Self {
+        self.unix = Some(Peer::unix(path));
+        self
+    }
+}
+
+/// Accepts connections until the shutdown; `each` serves one of them, its TLS handshake done. The future that `each` returns
+/// is dropped when its connection ends or it returns; at the shutdown it goes on, so it must itself end on
+/// [`InputCx::stopping`], or on [`InputCx::drained`] where it still owes its peer acknowledgements.
+///
+/// # Errors
+/// When the listening socket itself fails.
+pub async fn serve<F, S>(cx: &InputCx, listener: Listener, limits: Limits, each: F) -> Result<(), Error>
+where
+    F: Fn(Stream, Peer) -> S + 'static,
+    S: Future<Output = ()> + 'static,
+{
+    let shared =
+        Rc::new(Shared { limits, each, open: Cell::new(0), closed: Notify::default(), said: RefCell::default() });
+    cx.count("connections", 0);
+    loop {
+        if shared.open.get() >= shared.limits.connections {
+            cx.lost(0, "all connections are in use (net.max_connections): further peers wait to be accepted");
+            while shared.open.get() >= shared.limits.connections && !cx.is_stopping() {
+                or(shared.closed.wait(), cx.stopping()).await;
+            }
+        }
+        let next = or(async { Some(listener.accept().await) }, async {
+            cx.stopping().await;
+            None
+        });
+        let Some(accepted) = next.await else { return Ok(()) };
+        let (stream, addr) = accepted.map_err(Error::io("accept"))?;
+        cx.count("connections", 1);
+        let peer = shared.limits.unix.clone().unwrap_or_else(|| Peer::tcp(addr));
+        let place = Place::take(&shared);
+        let cx = cx.clone();
+        spawn(async move {
+            let shared = &place.0;
+            if let Some(stream) = shared.begin(&cx, stream, &peer).await {
+                (shared.each)(stream, peer).await;
+            }
+        })
+        .detach();
+    }
+}
+
+/// What the connections of one input share.
+struct Shared<F> {
+    limits: Limits,
+    each: F,
+    open: Cell<usize>,
+    closed: Notify,
+    said: RefCell<RateLimit>,
+}
+
+impl<F> Shared<F> {
+    /// Completes the TLS handshake, where there is one.
+    async fn begin(&self, cx: &InputCx, mut stream: Stream, peer: &Peer) -> Option<Stream> {
+        let limit = self.limits.handshake;
+        let handshake = async {
+            let done = stream.handshake();
+            let done = if limit.is_zero() { Some(done.await) } else { timeout(limit, done).await };
+            done.unwrap_or_else(|| Err(std::io::Error::other("not completed within net.accept_timeout")))
+        };
+        let done = or(async { Some(handshake.await) }, async {
+            cx.stopping().await;
+            None
+        });
+        match done.await? {
+            Ok(()) => Some(stream),
+            Err(e) => {
+                cx.count("failed handshakes", 1);
+                if let Some(held) = self.said.borrow_mut().allow(e.to_string().as_bytes(), Instant::now()) {
+                    let more = if held > 0 { format!(" ({held} more of these were held back)") } else { String::new() };
+                    log::warn!("[{}] TLS handshake with {peer}: {e}{more}", cx.label());
+                }
+                None
+            }
+        }
+    }
+}
+
+/// One of the connections that may be open; given back when it goes.
+struct Place<F>(Rc<Shared<F>>);
+
+impl<F> Place<F> {
+    fn take(shared: &Rc<Shared<F>>) -> Self {
+        shared.open.set(shared.open.get() + 1);
+        Self(shared.clone())
+    }
+}
+
+impl<F> Drop for Place<F> {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+        self.0.closed.notify();
+    }
+}
