@@ -30,6 +30,8 @@ struct Lines {
     acked: Rc<Cell<usize>>,
     /// The same lines under each of these, written before any of them is committed.
     tags: Vec<Tag>,
+    /// A peer waits for the acknowledgement of each commit.
+    waits: bool,
 }
 
 impl Input for Lines {
@@ -49,6 +51,15 @@ impl Input for Lines {
                 let ack = Ack::new(move || acked.set(acked.get() + to - from));
                 self.tags.iter().for_each(|tag| cx.commit_now(tag, Some(ack.clone())));
                 drop(ack);
+                if self.waits {
+                    cx.hurry();
+                    let acked = async {
+                        while self.acked.get() < to {
+                            rt::sleep(Duration::from_millis(1)).await;
+                        }
+                    };
+                    rt::timeout(Duration::from_secs(10), acked).await.expect("acknowledged before the next flush");
+                }
                 rt::yield_now().await;
                 cx.wait_for_room().await;
             }
@@ -140,6 +151,12 @@ fn run(count: usize, per: usize, limit: usize, filters: Vec<Box<dyn Filter>>, st
     run_tags(&["t"], count, per, limit, filters, store, retry)
 }
 
+/// A pipeline whose flush does not come within the test: only [`InputCx::hurry`] sends anything.
+fn run_hurried(count: usize, per: usize, filters: Vec<Box<dyn Filter>>) -> Run {
+    let (limit, store) = (1 << 20, Store::default());
+    run_with(Duration::from_secs(3600), &["t"], count, per, limit, filters, store, None)
+}
+
 fn run_tags(
     tags: &[&str],
     count: usize,
@@ -149,12 +166,27 @@ fn run_tags(
     store: Store,
     retry: Option<u32>,
 ) -> Run {
+    run_with(Duration::from_millis(10), tags, count, per, limit, filters, store, retry)
+}
+
+#[expect(clippy::too_many_arguments, reason = "a script for one pipeline")]
+fn run_with(
+    flush: Duration,
+    tags: &[&str],
+    count: usize,
+    per: usize,
+    limit: usize,
+    filters: Vec<Box<dyn Filter>>,
+    store: Store,
+    retry: Option<u32>,
+) -> Run {
+    let waits = flush > Duration::from_secs(60);
     let any = || Rule { pattern: Some(Wildcard::new("*")), regex: None };
     let rules = filters.iter().map(|_| any()).collect();
     let backoff = Backoff { base_secs: 0, cap_secs: 0 };
     let routes = Routes::new(rules, vec![any()]);
     let terms = Terms {
-        flush: Duration::from_millis(10),
+        flush,
         grace: Duration::from_secs(5),
         flush_on_shutdown: false,
         backoff,
@@ -187,7 +219,8 @@ fn run_tags(
     };
     let _ = core.parts.set(parts);
     let acked = Rc::new(Cell::new(0));
-    let input = Box::new(Lines { count, per, acked: acked.clone(), tags: tags.iter().map(|t| Tag::new(t)).collect() });
+    let input =
+        Box::new(Lines { count, per, acked: acked.clone(), tags: tags.iter().map(|t| Tag::new(t)).collect(), waits });
     let ready = Ready { state, label: "input:lines:lines.0".into(), tag: Tag::new("t"), input };
     let engine = Engine { core: core.clone(), inputs: vec![ready], storage: storage_conf(), replay: None };
     assert_eq!(engine.run().unwrap(), 0);
@@ -202,6 +235,14 @@ fn everything_arrives_once_and_is_acknowledged() {
     assert_eq!(r.got[999], "t line 999");
     assert_eq!(r.acked, 1000);
     assert_eq!(r.core.inputs()[0].gate.used(), 0, "all memory came back");
+}
+
+#[test]
+fn what_a_peer_waits_for_does_not_wait_for_the_flush() {
+    let r = run_hurried(60, 20, vec![]);
+    assert_eq!((r.got.len(), r.acked), (60, 60));
+    let r = run_hurried(60, 20, vec![Box::new(Odd)]);
+    assert_eq!((r.got.len(), r.acked), (30, 60), "filters may have sent records away under another tag");
 }
 
 #[test]
