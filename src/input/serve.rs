@@ -52,6 +52,16 @@ impl fmt::Display for Peer {
     }
 }
 
+crate::conf_enum! {
+    /// When a peer is told that its records have arrived, where the protocol can tell.
+    pub enum AckWhen {
+        /// Once they are delivered, or stored in a chunk file.
+        Delivered = "delivered",
+        /// At once.
+        Received = "received",
+    }
+}
+
 /// What one input allows its peers.
 #[derive(Debug, Clone)]
 pub struct Limits {
