@@ -3,8 +3,10 @@
 //! The targets under `fuzz/` are one line each; an ordinary test replays their seeds and mutations of them.
 
 mod streams;
+mod web;
 
 pub use streams::http;
+pub use web::http_server;
 
 use crate::conf::{FromConf, Section, ini};
 use crate::decode::Sink;

@@ -12,6 +12,7 @@ pub mod stream;
 pub mod tls;
 pub mod unix;
 pub mod upstream;
+pub mod web;
 
 pub use connect::Target;
 pub use datagram::Datagrams;

@@ -10,6 +10,7 @@ pub mod glob;
 pub mod hex;
 pub mod murmur3;
 pub mod path_glob;
+pub mod percent;
 pub mod ratelimit;
 pub mod rng;
 pub mod size;

@@ -131,6 +131,11 @@ fn http() {
 }
 
 #[test]
+fn http_server() {
+    replay("http_server", collector::fuzz::http_server);
+}
+
+#[test]
 fn icmp() {
     replay("icmp", collector::fuzz::icmp);
 }
@@ -159,6 +164,7 @@ fn no_target_is_left_out() {
             "chunk.rs",
             "dns.rs",
             "http.rs",
+            "http_server.rs",
             "icmp.rs",
             "ini.rs",
             "json.rs",
