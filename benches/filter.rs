@@ -79,6 +79,7 @@ fn make(plugin: &str, conf: &[(&str, &str)]) -> Box<dyn Filter> {
         parsers: &ParserSet::default(),
         json: JsonOpts::default(),
         dir: Path::new("."),
+        multiline_limit: 2 << 20,
     };
     (plugin.make)(&mut cx).unwrap_or_else(|| panic!("{diags}"))
 }

@@ -25,6 +25,8 @@ pub struct MakeCx<'a> {
     pub json: JsonOpts,
     /// The folder of the main configuration file.
     pub dir: &'a Path,
+    /// The longest text of a record of several lines, in bytes (the service's `multiline_buffer_limit`).
+    pub multiline_limit: usize,
 }
 
 impl MakeCx<'_> {
@@ -89,6 +91,7 @@ pub(crate) fn made<T>(
         parsers: &parsers,
         json: JsonOpts::default(),
         dir: Path::new("."),
+        multiline_limit: 2 << 20,
     };
     let instance = if known { make(&mut cx) } else { None };
     assert_eq!(instance.is_none(), diags.has_errors(), "no instance, so there is an error: {diags}");

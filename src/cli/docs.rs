@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::help::{COMPATIBLE, facts};
 use crate::conf::common::{NetIn, NetOut, TlsClient, TlsServer};
 use crate::conf::{Catalog, KeyDef, Kind, PluginInfo, Service, StorageConf, Table, common};
+use crate::parse::multiline::MultilineConf;
 use crate::parse::{ParserConf, ParserSet};
 
 /// The whole document.
@@ -24,6 +25,10 @@ pub fn markdown(catalog: &Catalog) -> String {
     not_served(&mut out, ParserConf::TABLE.unserved_names().collect());
     let set = ParserSet::default();
     let built_in: Vec<_> = set.names().map(|n| format!("`{n}`")).collect();
+    let _ = writeln!(out, "Built in: {}.\n", built_in.join(", "));
+    out.push_str("## MULTILINE_PARSER (in the same files)\n\n");
+    keys(&mut out, MultilineConf::KEYS);
+    let built_in: Vec<_> = set.multiline_names().map(|n| format!("`{n}`")).collect();
     let _ = writeln!(out, "Built in: {}.\n", built_in.join(", "));
     for kind in Kind::ALL {
         let _ = writeln!(out, "## {} plugins\n", title(kind.word()));

@@ -96,11 +96,13 @@ fn is_parser(s: &mut Section, diags: &mut Diags) -> bool {
         s.label = format!("parser:{}", s.value("name").unwrap_or("?"));
         return true;
     }
+    if s.is("multiline_parser") {
+        s.label = format!("multiline_parser:{}", s.value("name").unwrap_or("?"));
+        return true;
+    }
     let name = s.name.to_ascii_uppercase();
     let what = format!("section [{}] in a parsers file", s.name);
-    if s.is("multiline_parser") {
-        diags.warn(&s.place, format!("section [{name}] is not served yet: it has no effect"));
-    } else if SECTIONS.contains(&name.as_str()) && !s.is("env") {
+    if SECTIONS.contains(&name.as_str()) && !s.is("env") {
         diags.error_help(&s.place, what, "Move it to the main file");
     } else if !s.is("env") {
         let help = match nearest(s.name.trim(), ["PARSER", "MULTILINE_PARSER"]) {
@@ -167,12 +169,11 @@ mod tests {
         assert_eq!(labels, ["", "input:dummy:dummy.0", "", "input:dummy:dummy.1", "output:null:null.0"]);
         assert_eq!(loaded.doc.named(Kind::Input.section()).next().and_then(|s| s.value("tag")), Some("t"));
         let parsers: Vec<_> = loaded.parsers.iter().map(|s| (s.label.as_str(), s.value("format"))).collect();
-        assert_eq!(parsers, [("parser:c", None), ("parser:a", Some("null"))]);
+        assert_eq!(parsers, [("parser:c", None), ("parser:a", Some("null")), ("multiline_parser:b", None)]);
         assert_eq!(
             said,
             "main.conf:7:1: warning: [output:null:null.0] no Match: no record ever reaches this output\n    \
-             Add for example: Match *\n\
-             p.conf:4:1: warning: section [MULTILINE_PARSER] is not served yet: it has no effect\n"
+             Add for example: Match *\n"
         );
     }
 

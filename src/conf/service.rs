@@ -8,7 +8,7 @@ use super::env::Env;
 use super::schema::Many;
 use super::section::{Document, Section};
 use super::storage::StorageConf;
-use super::value::FromConf;
+use super::value::{FromConf, Size};
 use crate::error::{Diags, Place};
 use crate::util::duration;
 
@@ -67,12 +67,14 @@ crate::config! {
         escape_unicode: bool => "json.escape_unicode" = "on",
         /// Write numbers that JSON lacks (NaN) as null.
         nan_to_null: bool => "json.convert_nan_to_null" = "off",
+        /// The longest text of a record that is joined of several lines; the rest is another record.
+        multiline_buffer_limit: Size => "multiline_buffer_limit" = "2M",
     }
     unserved [
         "Plugins_File", "Streams_File", "HTTP_Server=off", "HTTP_Listen", "HTTP_Port", "Health_Check=off",
         "HC_Errors_Count", "HC_Retry_Failure_Count", "HC_Period", "HC_Throughput*", "Coro_Stack_Size",
         "sp.convert_from_str_to_num=on", "dns.mode", "dns.resolver", "dns.prefer_ipv4=off", "dns.prefer_ipv6=off",
-        "Hot_Reload=off", "Hot_Reload.Ensure_Thread_Safety=on", "Hot_Reload.Timeout=0", "multiline_buffer_limit",
+        "Hot_Reload=off", "Hot_Reload.Ensure_Thread_Safety=on", "Hot_Reload.Timeout=0",
         "Enable_Chunk_Trace=off", "security.fips_mode=off", "windows.maxstdio", "flush.adaptive=off",
         "flush.adaptive.*"
     ]

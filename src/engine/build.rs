@@ -60,7 +60,9 @@ pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option
         let Some(kind) = Kind::of_section(&section.name) else { continue };
         let Some(plugin) = section.value("name") else { continue };
         let name = section.label.splitn(3, ':').nth(2).unwrap_or(plugin);
-        let mut cx = MakeCx { section, name, diags, parsers: setting.parsers, json, dir: setting.dir };
+        let multiline_limit = usize::try_from(setting.service.multiline_buffer_limit.0).unwrap_or(usize::MAX).max(1024);
+        let (parsers, dir) = (setting.parsers, setting.dir);
+        let mut cx = MakeCx { section, name, diags, parsers, json, dir, multiline_limit };
         match kind {
             Kind::Input | Kind::Filter if setting.replay.is_some() => {}
             Kind::Input => parts.input(plugin, &mut cx, setting.storage),

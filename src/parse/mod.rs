@@ -7,6 +7,7 @@ mod fields;
 mod json;
 mod logfmt;
 mod ltsv;
+pub mod multiline;
 pub mod pace;
 pub mod regex;
 mod regex_parser;

@@ -1,6 +1,7 @@
 //! The parsers that inputs and filters may ask for by name: the user's, and those that are built in.
 
 use super::def::ParserDef;
+use super::multiline::{self, MultilineDef};
 use crate::conf::{Section, ini};
 use crate::error::{Diags, Place};
 use crate::util::suggest::nearest;
@@ -15,24 +16,27 @@ pub const STOCK: &str = include_str!("../../parsers.conf");
 pub struct ParserSet {
     own: Vec<Slot>,
     stock: OnceCell<Vec<Slot>>,
+    /// Those of several lines.
+    own_multi: Vec<Slot<MultilineDef>>,
+    stock_multi: OnceCell<Vec<Slot<MultilineDef>>>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Slot<T = ParserDef> {
     name: String,
     section: Section,
     /// `None` inside when the section has errors.
-    def: OnceCell<Option<ParserDef>>,
+    def: OnceCell<Option<T>>,
 }
 
-impl Slot {
+impl<T: Clone> Slot<T> {
     fn new(section: Section) -> Self {
         Self { name: section.value("name").unwrap_or_default().to_owned(), section, def: OnceCell::new() }
     }
 
-    fn def(&self) -> Option<ParserDef> {
+    fn def(&self, make: impl FnOnce(&Section, &mut Diags) -> Option<T>) -> Option<T> {
         // What is to be said about a user's section was said when it was loaded.
-        self.def.get_or_init(|| ParserDef::new(&self.section, &mut Diags::new())).clone()
+        self.def.get_or_init(|| make(&self.section, &mut Diags::new())).clone()
     }
 }
 
@@ -54,24 +58,21 @@ impl fmt::Display for NoParser {
 impl std::error::Error for NoParser {}
 
 impl ParserSet {
-    /// The `[PARSER]` sections of a configuration, variables expanded, on top of the built-in ones. Everything that is
-    /// wrong with any of them is reported, used or not.
+    /// The `[PARSER]` and `[MULTILINE_PARSER]` sections of a configuration, variables expanded, on top of the built-in ones.
+    /// Everything that is wrong with any of them is reported, used or not.
     pub fn new(sections: Vec<Section>, diags: &mut Diags) -> Self {
-        let mut own: Vec<Slot> = Vec::with_capacity(sections.len());
-        for section in sections {
+        let mut set = Self::default();
+        let (multi, single): (Vec<_>, Vec<_>) = sections.into_iter().partition(|s| s.is("multiline_parser"));
+        for section in single {
             // Compiled to be checked, then forgotten: a file of many parsers of which two are used costs two.
             let _ = ParserDef::new(&section, diags);
-            let slot = Slot::new(section);
-            match own.iter().find(|s| s.name == slot.name && !slot.name.is_empty()) {
-                Some(first) => diags.error_help(
-                    &slot.section.place,
-                    format!("[parser] parser named '{}' already exists", slot.name),
-                    format!("The first one is at {}; rename or remove one of them", first.section.place),
-                ),
-                None => own.push(slot),
-            }
+            add(&mut set.own, "parser", section, diags);
         }
-        Self { own, stock: OnceCell::new() }
+        for section in multi {
+            let _ = MultilineDef::new(&section, &set, diags);
+            add(&mut set.own_multi, "multiline_parser", section, diags);
+        }
+        set
     }
 
     /// The parser of this name (which is case-sensitive), compiled now if it was not yet.
@@ -80,7 +81,7 @@ impl ParserSet {
     /// When there is none, with the nearest names, or when its section has errors.
     pub fn get(&self, name: &str) -> Result<ParserDef, NoParser> {
         match self.all().find(|slot| slot.name == name) {
-            Some(slot) => slot.def().ok_or_else(|| NoParser {
+            Some(slot) => slot.def(ParserDef::new).ok_or_else(|| NoParser {
                 message: format!("parser '{name}' cannot be used"),
                 help: format!("Correct its section at {}", slot.section.place),
             }),
@@ -99,15 +100,46 @@ impl ParserSet {
         }
     }
 
+    /// The multiline parser called `name`, for a plugin's key: a failure is reported at `place`, `who` in front.
+    pub fn require_multiline(&self, name: &str, who: &str, place: &Place, diags: &mut Diags) -> Option<MultilineDef> {
+        let stock = self.stock_multi.get_or_init(|| of_text(multiline::STOCK, "multiline_parser"));
+        let mut all = self.own_multi.iter().chain(stock);
+        let Some(slot) = all.clone().find(|slot| slot.name == name) else {
+            let help = match nearest(name, all.clone().map(|s| s.name.as_str())) {
+                Some(near) => format!("Did you mean '{near}'?"),
+                None => {
+                    let known: Vec<_> = all.by_ref().map(|s| s.name.as_str()).collect();
+                    let known = known.join(", ");
+                    format!("Define it in a file named in [SERVICE] Parsers_File, or use one of: {known}")
+                }
+            };
+            diags.error_help(place, format!("{who} multiline parser '{name}' is not registered"), help);
+            return None;
+        };
+        let def = slot.def(|section, diags| MultilineDef::new(section, self, diags));
+        if def.is_none() {
+            let help = format!("Correct its section at {}", slot.section.place);
+            diags.error_help(place, format!("{who} multiline parser '{name}' cannot be used"), help);
+        }
+        def
+    }
+
+    /// The names of all multiline parsers, the user's first.
+    pub fn multiline_names(&self) -> impl Iterator<Item = &str> {
+        let stock = self.stock_multi.get_or_init(|| of_text(multiline::STOCK, "multiline_parser"));
+        self.own_multi.iter().chain(stock).map(|slot| slot.name.as_str())
+    }
+
     /// The names of all parsers, the user's first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.all().map(|slot| slot.name.as_str())
+        self.all().map(|slot| slot.name.as_str()).filter(|name| !name.starts_with(HIDDEN))
     }
 
     fn all(&self) -> impl Iterator<Item = &Slot> {
         let stock = self.stock.get_or_init(|| {
-            let doc = ini::parse("parsers.conf (built in)", STOCK.as_bytes(), &mut Diags::new());
-            doc.sections.into_iter().map(Slot::new).collect()
+            let mut all: Vec<Slot> = of_text(STOCK, "parser");
+            all.extend(of_text(multiline::STOCK, "parser"));
+            all
         });
         self.own.iter().chain(stock)
     }
@@ -125,6 +157,28 @@ impl ParserSet {
             }
         };
         NoParser { message, help }
+    }
+}
+
+/// Parsers that built-in multiline parsers use are not for users.
+const HIDDEN: &str = "_ml_";
+
+/// The sections of one kind of a built-in file.
+fn of_text<T: Clone>(text: &str, kind: &str) -> Vec<Slot<T>> {
+    let doc = ini::parse("(built in)", text.as_bytes(), &mut Diags::new());
+    doc.sections.into_iter().filter(|s| s.is(kind)).map(Slot::new).collect()
+}
+
+/// Adds a user's section; its name must be new.
+fn add<T: Clone>(to: &mut Vec<Slot<T>>, kind: &str, section: Section, diags: &mut Diags) {
+    let slot = Slot::new(section);
+    match to.iter().find(|s| s.name == slot.name && !slot.name.is_empty()) {
+        Some(first) => diags.error_help(
+            &slot.section.place,
+            format!("[{kind}] parser named '{}' already exists", slot.name),
+            format!("The first one is at {}; rename or remove one of them", first.section.place),
+        ),
+        None => to.push(slot),
     }
 }
 

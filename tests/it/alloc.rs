@@ -54,8 +54,15 @@ const PER_RECORD: f64 = 0.02;
 /// What a plugin is made with, for `make`.
 fn made<T>(section: &Section, parsers: &ParserSet, make: impl FnOnce(&mut MakeCx<'_>) -> Option<T>) -> T {
     let mut diags = Diags::new();
-    let mut cx =
-        MakeCx { section, name: "x.0", diags: &mut diags, parsers, json: JsonOpts::default(), dir: Path::new(".") };
+    let mut cx = MakeCx {
+        section,
+        name: "x.0",
+        diags: &mut diags,
+        parsers,
+        json: JsonOpts::default(),
+        dir: Path::new("."),
+        multiline_limit: 2 << 20,
+    };
     let made = make(&mut cx);
     made.unwrap_or_else(|| panic!("{diags}"))
 }

@@ -17,6 +17,7 @@ mod lab;
 mod layers;
 #[cfg(feature = "pcap")]
 mod live;
+mod multiline;
 mod net;
 #[cfg(not(feature = "pcap"))]
 mod no_pcap;

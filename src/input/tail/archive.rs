@@ -8,6 +8,7 @@ use super::begin::is_compressed;
 use super::charset::Charset;
 use super::decode::{Stand, Text};
 use super::file::{FileId, Place, size_of};
+use super::join::{Open, Which};
 use super::ledger::Ledger;
 use super::read::{Reader, STEP};
 use super::state::{Grave, State};
@@ -59,6 +60,8 @@ struct Archive {
     replaced: bool,
     /// The encoding is known.
     begun: bool,
+    /// Records of several lines that are begun and not ended.
+    open: Open,
     reading: Option<Box<Reading>>,
 }
 
@@ -133,6 +136,7 @@ impl State {
             print: 0,
             replaced: false,
             begun: false,
+            open: Open::default(),
             reading: None,
         });
         self.work.notify();
@@ -201,7 +205,12 @@ impl State {
             let bytes = reading.text.get(from..).unwrap_or_default();
             let source = Source { dev: archive.id.dev, ino: archive.id.ino, print: archive.print, base: before };
             let text = Text { bytes, all, last, path: path.as_os_str().as_bytes(), now, source };
+            reader.swap(&mut archive.open);
             made = reader.lines.take_encoded(&mut batch, &text, &mut archive.stand);
+            reader.swap(&mut archive.open);
+        }
+        if last {
+            made.records += reader.complete(&mut archive.open, &path, Which::All, || &mut *batch);
         }
         let taken = from + usize::try_from(archive.stand.offset - before).unwrap_or(usize::MAX);
         reading.text.drain(..taken.min(reading.text.len()));

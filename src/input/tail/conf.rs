@@ -1,7 +1,7 @@
 //! The keys of the tail input.
 
 use super::charset::{Generic, Unicode};
-use crate::conf::{CList, Size};
+use crate::conf::{CList, Many, Size};
 use std::time::Duration;
 
 crate::config! {
@@ -87,12 +87,22 @@ crate::config! {
         /// Files are written in this encoding; records hold UTF-8. Other usual names such as `SJIS`, `CP949` or
         /// `Windows-1252` are known too. What is no text becomes U+FFFD. Not together with `Unicode.Encoding`.
         generic_encoding: Option<Generic> => "Generic.Encoding",
+        /// Comma list of multiline parsers, which join lines to records; each line goes to the first that knows it. Built in:
+        /// `docker`, `cri`, `java`, `python`, `go`, `ruby`. With a DB a record that is not complete at the end is read again.
+        multiline_parser: Many<CList> => "Multiline.Parser",
+        /// The older way to join lines: `Parser_Firstline` takes the first one.
+        multiline: bool => "Multiline" = "off",
+        /// How long a record waits for its next line.
+        multiline_flush: Duration => "Multiline_Flush" = "4",
+        /// The parser for the first line of a record.
+        parser_firstline: Option<String> => "Parser_Firstline",
+        /// `Parser_1`, `Parser_2`, …: parsers for the lines that follow it; their fields are added. A line that none of them takes
+        /// is added to the last text.
+        parser_n: Many<String> => "Parser_*",
+        /// Join the pieces of long lines in Docker's JSON files, as `Multiline.Parser docker` does.
+        docker_mode: bool => "Docker_Mode" = "off",
     }
-    unserved [
-        "Multiline=off", "Multiline_Flush=4", "Parser_Firstline", "Parser_*", "Multiline.Parser",
-        "Docker_Mode=off", "Docker_Mode_Flush=4", "Docker_Mode_Parser",
-        "Windows.Path_Encoding=ansi"
-    ]
+    unserved ["Docker_Mode_Flush=4", "Docker_Mode_Parser", "Windows.Path_Encoding=ansi"]
 }
 
 crate::conf_enum! {

@@ -46,7 +46,7 @@ impl Lines {
     pub fn take_encoded(&mut self, batch: &mut Batch, text: &Text<'_>, stand: &mut Stand) -> Yield {
         let mut out = Yield::default();
         let origin = Origin { offset: stand.offset, path: text.path, now: text.now, source: text.source };
-        batch.set_source(origin.source);
+        self.set_source(batch, origin.source);
         let path = self.path_cell(batch, &origin);
         let (begin, charset) = (stand.offset, stand.charset);
         loop {

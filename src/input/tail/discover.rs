@@ -208,6 +208,7 @@ impl State {
             last_call: false,
             awaited,
             round: self.round.get(),
+            open: Default::default(),
             ledger,
         };
         if awaited {

@@ -1,6 +1,7 @@
 //! One tailed file: its identity, how far it is read, and what is still to happen to it.
 
 use super::facts::{Facts, Stamp};
+use super::join::{Open, begun_at};
 use super::last::{Last, REACH};
 use super::ledger::Ledger;
 use super::print::Print;
@@ -95,6 +96,8 @@ pub struct File {
     pub awaited: bool,
     /// The scan that saw it last.
     pub round: u32,
+    /// Records of several lines that it has begun and not ended.
+    pub open: Open,
     /// How far it is delivered; `None` without a database.
     pub ledger: Option<Rc<Ledger>>,
 }
@@ -102,10 +105,11 @@ pub struct File {
 impl File {
     /// Where reading would have to begin after a restart, were everything read so far delivered.
     pub fn resume_at(&self) -> u64 {
-        match self.place {
+        let read = match self.place {
             Place::Dropping(from) => from,
             _ => self.offset,
-        }
+        };
+        begun_at(&self.open).map_or(read, |begun| begun.min(read))
     }
 
     /// What records read at the offset come from.

@@ -2,6 +2,7 @@
 
 use super::charset::Charset;
 use super::files::Slot;
+use super::join::Which;
 use super::lines::Yield;
 use super::long::Long;
 use super::read::{Reader, Turn};
@@ -27,13 +28,17 @@ impl State {
         loop {
             self.cx.wait_for_room().await;
             if self.cx.is_stopping() {
+                self.complete_rest(reader);
                 return;
             }
             if let Some((tag, ack)) = self.step_archive(reader) {
                 self.cx.commit(&tag, ack).await;
             }
+            if let Some((tag, ack)) = self.complete_due(reader) {
+                self.cx.commit(&tag, ack).await;
+            }
             let Some(slot) = self.files.borrow_mut().next() else {
-                match self.archive_due() {
+                match [self.archive_due(), self.next_due(reader)].into_iter().flatten().min() {
                     None => or(self.work.wait(), self.cx.stopping()).await,
                     Some(due) if due <= Instant::now() => yield_now().await,
                     Some(due) => or(or(self.work.wait(), self.cx.stopping()), sleep_until(due)).await,
@@ -57,11 +62,15 @@ impl State {
             self.judge(slot);
             return None;
         }
+        if reader.lines.join.is_some() && file.offset == 0 && file.open.is_empty() {
+            self.inherit(&mut files, slot);
+        }
+        let file = files.get_mut(slot)?;
         let before = file.resume_at();
         let tag = file.tag.clone();
         let result = reader.turn(file, || self.cx.batch(&tag), self.cx.now());
         let (name, end) = (file.name.clone(), file.resume_at());
-        let turn = match result {
+        let mut turn = match result {
             Ok(turn) => turn,
             Err(e) => {
                 drop(files);
@@ -86,6 +95,10 @@ impl State {
             }
         }
         let arrived = done && file.awaited && !again;
+        if over || arrived && self.conf.exit_on_eof {
+            turn.made.records += reader.complete(&mut file.open, &file.path, Which::All, || self.cx.batch(&tag));
+        }
+        let end = file.resume_at();
         let away = file.away.is_some();
         let is_copy = file.copy_of.is_some();
         let mut unsettled = false;
@@ -111,7 +124,7 @@ impl State {
                     if turn.cut.is_some() {
                         l.restart(0);
                     }
-                    l.enter(end)
+                    l.enter_with(end, reader.take_inherited())
                 }),
             )
         });

@@ -101,14 +101,21 @@ impl Ledger {
 
     /// Enters a commit that ends at offset `end`; the answer goes to the engine with the records.
     pub fn enter(self: &Rc<Self>, end: u64) -> Ack {
-        let number = self.first.get() + {
-            let mut waiting = self.waiting.borrow_mut();
-            waiting.push_back((end, false));
-            waiting.len() as u64 - 1
-        };
+        self.enter_with(end, Vec::new())
+    }
+
+    /// [`Self::enter`] for a commit that also holds what `others` stand for: entries of other ledgers.
+    pub fn enter_with(self: &Rc<Self>, end: u64, mut others: Vec<(Rc<Self>, u64)>) -> Ack {
+        others.push((self.clone(), self.reserve(end)));
+        Ack::new(move || others.iter().for_each(|(ledger, number)| ledger.acknowledge(*number)))
+    }
+
+    /// Enters something that ends at offset `end` and is delivered with another commit; answers its number.
+    pub fn reserve(&self, end: u64) -> u64 {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.push_back((end, false));
         self.book.outstanding.set(self.book.outstanding.get() + 1);
-        let ledger = self.clone();
-        Ack::new(move || ledger.acknowledge(number))
+        self.first.get() + waiting.len() as u64 - 1
     }
 
     /// Bytes up to `end` need no delivery (they made no record).

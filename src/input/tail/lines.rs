@@ -1,5 +1,6 @@
 //! Lines into records: the text between two line ends becomes one record, in place in the arena.
 
+use super::join::{Join, Place};
 use super::long::{Long, cut_at};
 use crate::event::{Batch, Cell, Key, Source, Span};
 use crate::parse::{Parsed, Parser};
@@ -22,6 +23,8 @@ pub struct Lines {
     pub long: Long,
     /// Empty lines make no record.
     pub skip_empty: bool,
+    /// Joins lines that belong together.
+    pub join: Option<Join>,
 }
 
 /// Where a stretch of text came from.
@@ -57,7 +60,7 @@ impl Lines {
     /// Makes the records of the arena bytes from `from` to `to`, which ends behind a line end.
     pub fn take(&mut self, batch: &mut Batch, from: usize, to: usize, origin: &Origin<'_>) -> Yield {
         let mut out = Yield::default();
-        batch.set_source(origin.source);
+        self.set_source(batch, origin.source);
         let path = self.path_cell(batch, origin);
         let mut ends = [0u32; BLOCK];
         let mut at = from;
@@ -72,7 +75,7 @@ impl Lines {
                 break;
             }
             let block = ends.get(..found).unwrap_or_default();
-            if self.parser.is_none() && path.is_none() && self.offset_key.is_none() {
+            if self.parser.is_none() && path.is_none() && self.offset_key.is_none() && self.join.is_none() {
                 at = self.plain(batch, from, at, block, origin, &mut out);
                 continue;
             }
@@ -95,7 +98,7 @@ impl Lines {
     /// The same for a last line without a line end.
     pub fn take_last(&mut self, batch: &mut Batch, text: Span, origin: &Origin<'_>) -> Yield {
         let mut out = Yield::default();
-        batch.set_source(origin.source);
+        self.set_source(batch, origin.source);
         let path = self.path_cell(batch, origin);
         self.line(batch, text, origin.offset, path, origin.now, &mut out);
         out
@@ -104,10 +107,18 @@ impl Lines {
     /// The same for a piece of a line that is too long.
     pub fn take_piece(&mut self, batch: &mut Batch, text: Span, origin: &Origin<'_>) -> Yield {
         let mut out = Yield::default();
-        batch.set_source(origin.source);
+        self.set_source(batch, origin.source);
         let path = self.path_cell(batch, origin);
         self.record(batch, text, origin.offset, path, origin.now, &mut out);
         out
+    }
+
+    /// The next lines come from here.
+    pub fn set_source(&mut self, batch: &mut Batch, source: Source) {
+        batch.set_source(source);
+        if let Some(join) = &mut self.join {
+            join.set_source(source);
+        }
     }
 
     /// The path as a cell, for Path_Key.
@@ -187,6 +198,10 @@ impl Lines {
         now: Time,
         out: &mut Yield,
     ) {
+        if let Some(join) = &mut self.join {
+            out.records += join.line(batch, &Place { text, offset, path, now }, self.key, self.offset_key);
+            return;
+        }
         let mark = batch.begin();
         let mut time = now;
         let parsed = match &mut self.parser {

@@ -27,6 +27,10 @@ mod facts;
 mod file;
 mod files;
 mod follow;
+mod join;
+#[cfg(test)]
+mod join_tests;
+mod joined;
 #[cfg(feature = "sqlite")]
 mod keep;
 mod last;
@@ -65,6 +69,7 @@ mod watch;
 pub use conf::TailConf;
 
 use self::charset::Charset;
+use self::join::Join;
 use self::ledger::Book;
 use self::lines::Lines;
 use self::long::Long;
@@ -158,13 +163,14 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
             "Leave the key out, or build with --features encodings",
         );
     }
+    let join = Join::of_conf(&conf, cx)?;
     let tags = tags.filter(|_| ok)?;
-    let reader = reader(&conf, parser);
+    let reader = reader(&conf, parser, join);
     Some(Box::new(Tail { patterns: Patterns::new(&conf.path.0, &conf.exclude_path.0), tags, reader, conf }))
 }
 
 /// What reads the files of this configuration.
-fn reader(conf: &TailConf, parser: Option<Box<dyn crate::parse::Parser>>) -> Reader {
+fn reader(conf: &TailConf, parser: Option<Box<dyn crate::parse::Parser>>, join: Option<Join>) -> Reader {
     let size = |n: u64, most: usize| usize::try_from(n).unwrap_or(most).clamp(1, most);
     let lines = Lines {
         key: Key::of(&conf.key),
@@ -178,6 +184,7 @@ fn reader(conf: &TailConf, parser: Option<Box<dyn crate::parse::Parser>>) -> Rea
             (false, false) => Long::Pieces,
         },
         skip_empty: conf.skip_empty_lines,
+        join,
     };
     Reader {
         lines,

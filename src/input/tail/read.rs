@@ -4,6 +4,7 @@ use super::charset::Charset;
 use super::cut::{Cut, Known};
 use super::facts;
 use super::file::{File, Place, size_of};
+use super::join::Which;
 use super::last::{Last, Likeness, REACH};
 use super::lines::{HOLE, Lines, Origin, Yield};
 use super::long::{Long, cut_at};
@@ -108,7 +109,22 @@ impl Reader {
     ///
     /// # Errors
     /// What the system answers; the file's offset is where it was.
-    pub fn turn<B>(&mut self, file: &mut File, open: impl FnOnce() -> B, now: Time) -> io::Result<Turn>
+    pub fn turn<B>(&mut self, file: &mut File, open: impl Fn() -> B, now: Time) -> io::Result<Turn>
+    where
+        B: DerefMut<Target = Batch>,
+    {
+        if self.lines.join.is_none() {
+            return self.turn_of_lines(file, open, now);
+        }
+        self.swap(&mut file.open);
+        let turn = self.turn_of_lines(file, &open, now);
+        self.swap(&mut file.open);
+        let mut turn = turn?;
+        turn.made.records += self.complete(&mut Default::default(), &file.path, Which::Due, open);
+        Ok(turn)
+    }
+
+    fn turn_of_lines<B>(&mut self, file: &mut File, open: impl FnOnce() -> B, now: Time) -> io::Result<Turn>
     where
         B: DerefMut<Target = Batch>,
     {
@@ -117,7 +133,7 @@ impl Reader {
         let now_seen = facts::now();
         let size = size_of(&rustix::fs::fstat(fd)?);
         if size < file.offset {
-            turn.cut = Some(cut(file));
+            turn.cut = Some(self.cut(file));
             if file.copy_of.is_some() {
                 // The next copy was written over this one: what that holds is another question.
                 return Ok(turn);
@@ -152,7 +168,7 @@ impl Reader {
                 Advance::Torn if before > 0 && reads_alike(file) => {}
                 Advance::Changed | Advance::Torn => {
                     // Of two cuts the first one tells what was read.
-                    let again = cut(file);
+                    let again = self.cut(file);
                     turn.cut.get_or_insert(again);
                 }
             }
@@ -162,12 +178,20 @@ impl Reader {
                 file.seen = now_seen;
             } else {
                 // Cut, and grown to the very same length since.
-                turn.cut = Some(cut(file));
+                turn.cut = Some(self.cut(file));
             }
         }
         file.size = size;
         turn.more = size > file.offset + file.unfinished;
         Ok(turn)
+    }
+
+    /// [`cut`]; what the file had begun does not go on.
+    fn cut(&mut self, file: &mut File) -> Cut {
+        if let Some(join) = &mut self.lines.join {
+            join.end();
+        }
+        cut(file)
     }
 
     /// What one read asks for of a file that has `available` bytes more.

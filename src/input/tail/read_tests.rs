@@ -6,6 +6,7 @@ use super::*;
 use crate::event::{Key, Tag, Value};
 use crate::parse::{Parsed, Parser};
 use proptest::prelude::*;
+use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -53,10 +54,19 @@ impl Lab {
             last_call: false,
             awaited: false,
             round: 0,
+            open: Default::default(),
             ledger: None,
         };
-        let lines =
-            Lines { key: Key::of("log"), path_key: None, offset_key: None, parser: None, max, long, skip_empty: false };
+        let lines = Lines {
+            key: Key::of("log"),
+            path_key: None,
+            offset_key: None,
+            parser: None,
+            max,
+            long,
+            skip_empty: false,
+            join: None,
+        };
         let reader =
             Reader { lines, chunk: 1, static_batch: 1 << 20, event_batch: 1 << 20, charset: None, buffer: Vec::new() };
         let batch = Batch::new(Tag::new("t"));
@@ -70,7 +80,9 @@ impl Lab {
 
     fn read(&mut self) {
         for _ in 0..1_000_000 {
-            let turn = self.reader.turn(&mut self.file, || &mut self.batch, Time(7)).unwrap();
+            let batch = RefCell::new(std::mem::replace(&mut self.batch, Batch::new(Tag::new("t"))));
+            let turn = self.reader.turn(&mut self.file, || batch.borrow_mut(), Time(7)).unwrap();
+            self.batch = batch.into_inner();
             self.made.records += turn.made.records;
             self.made.long += turn.made.long;
             self.made.replaced += turn.made.replaced;

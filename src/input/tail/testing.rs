@@ -246,6 +246,24 @@ impl Lab {
     }
 }
 
+/// Beside the built-in ones.
+const PARSERS: &str = r#"[PARSER]
+    Name    dated
+    Format  regex
+    Regex   ^(?<day>\d+) (?<text>.*)$
+[MULTILINE_PARSER]
+    name           quick
+    type           regex
+    flush_timeout  150
+    rule           "start_state" "/^\d/" "more"
+    rule           "more" "/^ /" "more"
+[MULTILINE_PARSER]
+    name           patient
+    type           regex
+    rule           "start_state" "/^\d/" "more"
+    rule           "more" "/^ /" "more"
+"#;
+
 /// Makes the input of these keys; and what was said about them.
 pub fn make(dir: &TempDir, keys: &[(&str, &str)]) -> (Option<Box<dyn Input>>, String) {
     let root = dir.root().to_str().unwrap();
@@ -255,7 +273,8 @@ pub fn make(dir: &TempDir, keys: &[(&str, &str)]) -> (Option<Box<dyn Input>>, St
         section.push(key, &value.replace("{}", root));
     }
     let mut diags = Diags::new();
-    let parsers = ParserSet::new(Vec::new(), &mut diags);
+    let own = crate::conf::ini::parse("parsers.conf", PARSERS.as_bytes(), &mut diags);
+    let parsers = ParserSet::new(own.sections, &mut diags);
     let mut cx = MakeCx {
         section: &section,
         name: "tail.0",
@@ -263,6 +282,7 @@ pub fn make(dir: &TempDir, keys: &[(&str, &str)]) -> (Option<Box<dyn Input>>, St
         parsers: &parsers,
         json: JsonOpts::default(),
         dir: dir.root(),
+        multiline_limit: 2 << 20,
     };
     let input = (super::PLUGIN.make)(&mut cx);
     (input, diags.to_string())

@@ -1,0 +1,393 @@
+//! Lines into records of several lines.
+
+use super::def::{Def, Kind, MultilineDef};
+use super::group::Group;
+use super::rules::Step;
+use crate::event::{Batch, Cells, Key, Source, Span, Value};
+use crate::parse::{Parsed, Parser};
+use crate::time::Time;
+use std::time::Instant;
+
+/// Records that one stream may have open; with more of them the oldest is taken as complete.
+const OPEN: usize = 32;
+/// Emptied groups that are kept for the next records.
+const SPARE: usize = 4;
+
+/// Applies definitions, in the order given, to the lines of many streams.
+pub struct Joiner<K> {
+    choices: Vec<Choice>,
+    /// The longest text of a record, in bytes.
+    limit: usize,
+    spare: Vec<Group<K>>,
+    scratch: Vec<u8>,
+}
+
+struct Choice {
+    def: MultilineDef,
+    parser: Option<Box<dyn Parser>>,
+    others: Vec<Box<dyn Parser>>,
+}
+
+/// What one stream has begun and not ended.
+#[derive(Debug)]
+pub struct Open<K> {
+    /// In the order in which they began.
+    groups: Vec<Group<K>>,
+    /// The definition that took the last line is tried first.
+    winner: usize,
+}
+
+impl<K> Default for Open<K> {
+    fn default() -> Self {
+        Self { groups: Vec::new(), winner: 0 }
+    }
+}
+
+impl<K> Open<K> {
+    /// Whether nothing is open.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The open records, oldest first.
+    pub fn groups(&self) -> &[Group<K>] {
+        &self.groups
+    }
+
+    /// The same, to change what their reader keeps with them.
+    pub fn groups_mut(&mut self) -> &mut [Group<K>] {
+        &mut self.groups
+    }
+}
+
+/// A line, or a record that is to be joined with others.
+#[derive(Debug, Clone, Copy)]
+pub struct Line {
+    /// Its time, where it holds none itself.
+    pub time: Time,
+    /// The file, and where it begins there.
+    pub source: Source,
+    /// The same in bytes.
+    pub offset: u64,
+    /// The clock's time.
+    pub now: Instant,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// It is a record as it stands: its cells are on the tape, for the caller to finish. The time is its own, if it has one.
+    Whole(Option<Time>),
+    /// It is part of an open record, or of one that was completed.
+    Taken,
+    /// No definition knows it: it is a record of its own.
+    Alone,
+}
+
+impl<K: Default> Joiner<K> {
+    /// `limit` is the longest text of a record, in bytes.
+    pub fn new(defs: Vec<MultilineDef>, limit: usize) -> Self {
+        let choice = |def: MultilineDef| {
+            let parser = def.def().parser.as_ref().map(|p| p.make());
+            let others = match &def.def().kind {
+                Kind::First { others } => others.iter().map(|p| p.make()).collect(),
+                _ => Vec::new(),
+            };
+            Choice { def, parser, others }
+        };
+        Self { choices: defs.into_iter().map(choice).collect(), limit, spare: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// Takes the line that stands at `text`. What it completes goes to `done`, in order; those come before the line itself where
+    /// that is [`Placed::Whole`] or [`Placed::Alone`].
+    pub fn line(
+        &mut self,
+        open: &mut Open<K>,
+        batch: &mut Batch,
+        text: Span,
+        line: &Line,
+        done: &mut Vec<Group<K>>,
+    ) -> Placed {
+        let first = open.winner;
+        let others = (0..self.choices.len()).filter(|&i| i != first);
+        for i in std::iter::once(first).chain(others) {
+            let placed = self.try_line(i, open, batch, text, line, done);
+            if placed != Placed::Alone {
+                open.winner = i;
+                return placed;
+            }
+        }
+        open.groups.drain(..).for_each(|g| done.push(g));
+        Placed::Alone
+    }
+
+    fn try_line(
+        &mut self,
+        i: usize,
+        open: &mut Open<K>,
+        batch: &mut Batch,
+        text: Span,
+        line: &Line,
+        done: &mut Vec<Group<K>>,
+    ) -> Placed {
+        let Some(choice) = self.choices.get_mut(i) else { return Placed::Alone };
+        let mark = batch.begin();
+        let mut time = None;
+        if let Some(parser) = &mut choice.parser {
+            match parser.parse(batch, text, line.time) {
+                Parsed::Hit(own) => time = own,
+                Parsed::Miss => return self.rest(i, open, batch, text, line, done),
+            }
+        }
+        let line = Line { time: time.unwrap_or(line.time), ..*line };
+        let placed = self.place(i, open, (batch.since(mark), batch.arena().get(text)), &line, done);
+        match placed {
+            Placed::Whole(_) => Placed::Whole(time),
+            other => {
+                batch.abandon(mark);
+                other
+            }
+        }
+    }
+
+    /// A line that the parser of the first line does not take, for the older way.
+    fn rest(
+        &mut self,
+        i: usize,
+        open: &mut Open<K>,
+        batch: &mut Batch,
+        text: Span,
+        line: &Line,
+        done: &mut Vec<Group<K>>,
+    ) -> Placed {
+        let Some(choice) = self.choices.get_mut(i) else { return Placed::Alone };
+        if !matches!(choice.def.def().kind, Kind::First { .. }) {
+            return Placed::Alone;
+        }
+        let Some(at) = open.groups.iter().position(|g| g.choice == i) else { return Placed::Alone };
+        let mark = batch.begin();
+        let hit = choice.others.iter_mut().any(|p| matches!(p.parse(batch, text, line.time), Parsed::Hit(_)));
+        let Some(group) = open.groups.get_mut(at) else { return Placed::Alone };
+        group.touched = line.now;
+        if hit {
+            let more = group.head.reopen(0);
+            for (name, value) in batch.since(mark) {
+                let name = group.head.adopt_key(name, batch);
+                group.head.push_value(name, &value);
+            }
+            group.head.replace_body(0, more);
+            batch.abandon(mark);
+            return Placed::Taken;
+        }
+        group.content.push(b'\n');
+        group.content.extend_from_slice(batch.arena().get(text));
+        if group.content.len() >= self.limit {
+            group.cut = true;
+            done.push(open.groups.remove(at));
+        }
+        Placed::Taken
+    }
+
+    /// Takes a record, whose fields are `cells`, as definition `i` has it.
+    fn place(
+        &mut self,
+        i: usize,
+        open: &mut Open<K>,
+        (cells, raw): (Cells<'_>, &[u8]),
+        line: &Line,
+        done: &mut Vec<Group<K>>,
+    ) -> Placed {
+        let Some(def) = self.choices.get(i).map(|c| c.def.clone()) else { return Placed::Alone };
+        let def = def.def();
+        let (key, is_field) = content_of(def, cells);
+        if is_field && key.is_none() {
+            // There is nothing to join.
+            return Placed::Whole(None);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let text = match key.and_then(|key| cells.find(key)) {
+            Some(Value::Str(text)) => text.meant(&mut scratch),
+            _ => raw,
+        };
+        let name = def.group.and_then(|k| cells.find(k)).and_then(|v| v.as_text()).map_or(&b""[..], |t| t.raw());
+        let placed = self.decide(def, open, &Entry { choice: i, cells, key, name, text, line }, done);
+        self.scratch = scratch;
+        placed
+    }
+
+    fn decide(&mut self, def: &Def, open: &mut Open<K>, entry: &Entry<'_>, done: &mut Vec<Group<K>>) -> Placed {
+        let place = |open: &Open<K>| open.groups.iter().position(|g| entry.is_of(g));
+        let last = place(open).and_then(|at| open.groups.get(at)).and_then(|g| g.rule);
+        let (goes_on, ends, rule) = match &def.kind {
+            Kind::Rules(rules) => match rules.step(last, entry.text) {
+                Step::GoesOn(rule) => (true, rules.ends(rule), Some(rule)),
+                Step::Begins(rule) => (false, rules.ends(rule), Some(rule)),
+                Step::Neither => return Placed::Alone,
+            },
+            Kind::Last { text, whole, negate } => {
+                let found = |seen: &[u8]| if *whole { seen == &text[..] } else { seen.ends_with(text) };
+                let found = match def.pattern.filter(|&p| Some(p) != entry.key).and_then(|p| entry.cells.find(p)) {
+                    Some(Value::Str(seen)) => found(&seen.bytes()),
+                    _ => found(entry.text),
+                };
+                (true, found != *negate, None)
+            }
+            Kind::First { .. } => (false, false, None),
+        };
+        // Lines of another kind stand between: what that kind had open is over.
+        if open.groups.iter().any(|g| g.choice != entry.choice) {
+            done.extend(open.groups.extract_if(.., |g| g.choice != entry.choice));
+        }
+        let mut at = place(open);
+        if let Some(old) = at {
+            let full = open.groups.get(old).is_some_and(|g| g.content.len() + entry.text.len() >= self.limit);
+            if full || !goes_on {
+                let mut group = open.groups.remove(old);
+                group.cut = full && goes_on;
+                done.push(group);
+                at = None;
+            }
+        }
+        if at.is_none() {
+            if ends && done.is_empty() && entry.key.is_some() {
+                return Placed::Whole(None);
+            }
+            self.begin(open, entry, done);
+            at = place(open);
+        }
+        let Some(at) = at else { return Placed::Taken };
+        if let Some(group) = open.groups.get_mut(at) {
+            append(group, def, entry.text);
+            (group.rule, group.touched) = (rule, entry.line.now);
+        }
+        if ends {
+            done.push(open.groups.remove(at));
+        }
+        Placed::Taken
+    }
+
+    fn begin(&mut self, open: &mut Open<K>, entry: &Entry<'_>, done: &mut Vec<Group<K>>) {
+        let line = entry.line;
+        if open.groups.len() >= OPEN {
+            done.push(open.groups.remove(0));
+        }
+        let mut group = self.spare.pop().unwrap_or_else(|| Group::new(line.now));
+        (group.choice, group.key) = (entry.choice, entry.key);
+        group.name.extend_from_slice(entry.name);
+        (group.time, group.source, group.offset) = (line.time, line.source, line.offset);
+        if entry.key.is_some() {
+            let mark = group.head.begin();
+            for (name, value) in entry.cells {
+                let name = group.head.key(entry.cells.name(name));
+                group.head.push_value(name, &value);
+            }
+            group.head.finish(mark, line.time);
+        }
+        open.groups.push(group);
+    }
+
+    /// Takes what was not continued in time as complete.
+    pub fn expire(&self, open: &mut Open<K>, now: Instant, done: &mut Vec<Group<K>>) {
+        done.extend(open.groups.extract_if(.., |g| now >= self.due_of(g)));
+    }
+
+    /// Takes everything that is open as complete.
+    pub fn close(&self, open: &mut Open<K>, done: &mut Vec<Group<K>>) {
+        done.append(&mut open.groups);
+    }
+
+    /// When the next open record is complete unless lines come.
+    pub fn due(&self, open: &Open<K>) -> Option<Instant> {
+        open.groups.iter().map(|g| self.due_of(g)).min()
+    }
+
+    fn due_of(&self, group: &Group<K>) -> Instant {
+        let flush = self.choices.get(group.choice).map_or_else(Default::default, |c| c.def.def().flush);
+        group.touched + flush
+    }
+
+    /// Takes a written record's memory back.
+    pub fn recycle(&mut self, mut group: Group<K>) {
+        if self.spare.len() < SPARE {
+            group.recycle();
+            self.spare.push(group);
+        }
+    }
+
+    /// Whether lines of no definition get a line end, as those of definitions without a parser do.
+    pub fn ends_lines(&self) -> bool {
+        self.choices.iter().any(|c| c.parser.is_none())
+    }
+}
+
+/// One line, taken apart as a definition has it.
+struct Entry<'a> {
+    choice: usize,
+    cells: Cells<'a>,
+    /// The field that is joined.
+    key: Option<Key>,
+    /// The stream among those that are mixed.
+    name: &'a [u8],
+    text: &'a [u8],
+    line: &'a Line,
+}
+
+impl Entry<'_> {
+    fn is_of<K>(&self, group: &Group<K>) -> bool {
+        group.choice == self.choice && group.name == self.name
+    }
+}
+
+/// The field whose texts are joined, and whether there is to be one.
+fn content_of(def: &Def, cells: Cells<'_>) -> (Option<Key>, bool) {
+    match (&def.kind, def.content) {
+        (Kind::First { .. }, _) => {
+            let texts = cells.filter(|(_, v)| matches!(v, Value::Str(_)));
+            (texts.last().map(|(k, _)| k), true)
+        }
+        (_, Some(key)) if def.parser.is_some() => {
+            (Some(key).filter(|&k| matches!(cells.find(k), Some(Value::Str(_)))), true)
+        }
+        _ => (None, false),
+    }
+}
+
+/// Adds a text to what is joined.
+fn append<K>(group: &mut Group<K>, def: &Def, text: &[u8]) {
+    let content = &mut group.content;
+    let broken = content.last().is_some_and(|&b| b != b'\n');
+    match (&def.kind, group.key) {
+        // The text of a line as a whole ends as lines do.
+        (Kind::Rules(_), None) => {
+            content.extend_from_slice(text);
+            if text.last() != Some(&b'\n') {
+                content.push(b'\n');
+            }
+        }
+        (Kind::Rules(_), Some(_)) => {
+            if broken {
+                content.push(b'\n');
+            }
+            content.extend_from_slice(text);
+            if text.is_empty() {
+                content.push(b'\n');
+            }
+        }
+        (Kind::Last { .. }, None) => {
+            if broken {
+                content.push(b'\n');
+            }
+            content.extend_from_slice(text);
+        }
+        (Kind::Last { .. } | Kind::First { .. }, _) => content.extend_from_slice(text),
+    }
+}
+
+impl<K> std::fmt::Debug for Joiner<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Joiner")
+            .field("choices", &self.choices.len())
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
