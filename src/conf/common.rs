@@ -226,6 +226,21 @@ impl FromConf for TlsVersion {
     }
 }
 
+/// How much is logged of TLS, 0 to 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsDebug(pub u8);
+
+impl FromConf for TlsDebug {
+    const KIND: &'static str = "0 to 4";
+    const EXAMPLE: &'static str = "2";
+    fn from_conf(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(level @ 0..=4) => Ok(Self(level)),
+            _ => Err(format!("'{text}' is not a number from 0 (quiet) to 4")),
+        }
+    }
+}
+
 crate::config! {
     /// TLS towards a server.
     pub struct TlsClient {
@@ -249,8 +264,14 @@ crate::config! {
         min_version: Option<TlsVersion> => "tls.min_version",
         /// The newest version to speak.
         max_version: Option<TlsVersion> => "tls.max_version",
+        /// The password of an encrypted key (PKCS#8).
+        key_passwd: Option<String> => "tls.key_passwd",
+        /// Cipher suites, in the words of OpenSSL; all that are served when not given.
+        ciphers: Option<String> => "tls.ciphers",
+        /// From 2 on the log tells of each handshake what was agreed on.
+        debug: TlsDebug => "tls.debug" = "1",
     }
-    unserved ["tls.debug=1", "tls.key_passwd", "tls.ciphers", "tls.windows.*"]
+    unserved ["tls.windows.*"]
 }
 
 crate::config! {
@@ -262,18 +283,26 @@ crate::config! {
         crt_file: Option<String> => "tls.crt_file",
         /// Its key.
         key_file: Option<String> => "tls.key_file",
-        /// Ask clients for a certificate and check it against `tls.ca_file`.
+        /// Let only clients in that show a certificate of an authority in `tls.ca_file` or `tls.ca_path`.
         verify_client_cert: bool => "tls.verify_client_cert" = "off",
+        /// Where authorities are given: check certificates that clients show, also when they need not show one.
+        verify: bool => "tls.verify" = "on",
         /// A file with the authorities whose clients are let in.
         ca_file: Option<String> => "tls.ca_file",
+        /// A directory with such files.
+        ca_path: Option<String> => "tls.ca_path",
         /// The oldest version to speak.
         min_version: Option<TlsVersion> => "tls.min_version",
         /// The newest version to speak.
         max_version: Option<TlsVersion> => "tls.max_version",
+        /// The password of an encrypted key (PKCS#8).
+        key_passwd: Option<String> => "tls.key_passwd",
+        /// Cipher suites, in the words of OpenSSL; all that are served when not given.
+        ciphers: Option<String> => "tls.ciphers",
+        /// 0 does not log failed handshakes (they are counted); from 2 on the log tells of each what was agreed on.
+        debug: TlsDebug => "tls.debug" = "1",
     }
-    unserved [
-        "tls.debug=1", "tls.verify=on", "tls.vhost", "tls.ca_path", "tls.key_passwd", "tls.ciphers", "tls.windows.*"
-    ]
+    unserved ["tls.vhost", "tls.windows.*"]
 }
 
 #[cfg(test)]

@@ -152,9 +152,17 @@ impl<F> Shared<F> {
             None
         });
         match done.await? {
-            Ok(()) => Some(stream),
+            Ok(()) => {
+                if let Some(told) = stream.told() {
+                    log::info!("[{}] {peer}: {told}", cx.label());
+                }
+                Some(stream)
+            }
             Err(e) => {
                 cx.count("failed handshakes", 1);
+                if !stream.may_tell() {
+                    return None;
+                }
                 if let Some(held) = self.said.borrow_mut().allow(e.to_string().as_bytes(), Instant::now()) {
                     let more = if held > 0 { format!(" ({held} more of these were held back)") } else { String::new() };
                     log::warn!("[{}] TLS handshake with {peer}: {e}{more}", cx.label());

@@ -53,6 +53,21 @@ impl Stream {
         self.flush_tls().await
     }
 
+    /// What a handshake agreed on, in words, when `tls.debug` asks for that.
+    pub fn told(&self) -> Option<String> {
+        self.tls.as_ref().filter(|tls| tls.debug() >= 2).map(|tls| tls.told())
+    }
+
+    /// Whether `tls.debug` lets failed handshakes be logged.
+    pub fn may_tell(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.debug() > 0)
+    }
+
+    /// The application protocol that a handshake agreed on (RFC 7301).
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.tls.as_ref()?.alpn()
+    }
+
     /// Reads what there is, at least one byte; 0 at the end.
     ///
     /// # Errors

@@ -123,6 +123,9 @@ impl Upstream {
             let session = inner.tls.as_ref().map(|tls| tls.session(host)).transpose()?;
             let mut stream = Stream::new(socket.io, session, inner.io_timeout);
             stream.handshake().await.map_err(|e| connect::words(&e))?;
+            if let Some(told) = stream.told() {
+                log::info!("[tls] {}: {told}", inner.target);
+            }
             Ok(stream)
         })
         .await

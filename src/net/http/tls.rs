@@ -2,7 +2,7 @@
 //! keys mean the same for every output.
 
 use crate::net::ClientTls;
-use crate::net::tls::tls_words;
+use crate::net::tls::{tls_words, told};
 use rustls::{ClientConnection, StreamOwned};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -29,6 +29,9 @@ impl<In: Transport> Connector<In> for TlsConnector {
         socket.set_timeout(details.timeout);
         while connection.is_handshaking() {
             connection.complete_io(&mut socket).map_err(tls_words)?;
+        }
+        if tls.is_talkative() {
+            log::info!("[tls] {}: {}", details.uri, told(&connection, None));
         }
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(connection, socket) })))

@@ -1,20 +1,33 @@
 //! TLS towards a server: the `tls.*` keys of an output.
 
+use super::files::{Authorities, Identity, mismatch, named, of_system, system_roots, versions};
+use super::renew::{Renewed, Settings};
 use super::verify::Judge;
 use super::words::words;
-use super::{Problem, Session, pem};
+use super::{Problem, Session, pem, suites};
 use crate::conf::common::{TlsClient, TlsVersion};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
-use std::sync::{Arc, OnceLock};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-/// TLS settings of a client, ready for connections.
+/// TLS settings of a client, ready for connections. Connections are resumed where the server lets us. When the files
+/// change, the next connections use what they hold then.
 #[derive(Debug, Clone)]
-pub struct ClientTls {
-    config: Arc<ClientConfig>,
+pub struct ClientTls(Arc<Renewed<Client>>);
+
+#[derive(Debug, Clone)]
+struct Client {
+    verify: bool,
+    verify_hostname: bool,
     vhost: Option<String>,
+    identity: Identity,
+    trust: Authorities,
+    versions: [Option<TlsVersion>; 2],
+    provider: Arc<CryptoProvider>,
+    debug: u8,
+    alpn: Vec<Vec<u8>>,
 }
 
 impl ClientTls {
@@ -26,18 +39,28 @@ impl ClientTls {
         if !conf.tls {
             return Ok(None);
         }
-        let provider = Arc::new(ring::default_provider());
-        let judge = Arc::new(judge(conf, &provider)?);
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions(conf.min_version, conf.max_version)?)
-            .map_err(|e| Problem::new("tls", words(&e), ""))?
-            .dangerous()
-            .with_custom_certificate_verifier(judge);
-        let config = match own_certificate(conf.crt_file.as_deref(), conf.key_file.as_deref())? {
-            None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|e| mismatch(&e))?,
+        let (crt, key, passwd) = (conf.crt_file.clone(), conf.key_file.clone(), conf.key_passwd.clone());
+        let settings = Client {
+            verify: conf.verify,
+            verify_hostname: conf.verify_hostname,
+            vhost: conf.vhost.clone(),
+            identity: Identity { crt, key, passwd },
+            trust: Authorities { file: conf.ca_file.clone(), dir: conf.ca_path.clone() },
+            versions: [conf.min_version, conf.max_version],
+            provider: suites::provider(conf.ciphers.as_deref())?,
+            debug: conf.debug.0,
+            alpn: Vec::new(),
         };
-        Ok(Some(Self { config: Arc::new(config), vhost: conf.vhost.clone() }))
+        Ok(Some(Self(Arc::new(Renewed::new(settings)?))))
+    }
+
+    /// Asks servers for one of these protocols (RFC 7301), the one that is liked best first: `h2`, `http/1.1`.
+    #[must_use]
+    pub fn with_alpn(&self, protocols: &[&[u8]]) -> Self {
+        let mut settings = self.0.settings.clone();
+        settings.alpn = protocols.iter().map(|p| p.to_vec()).collect();
+        let alpn = settings.alpn.clone();
+        Self(Arc::new(self.0.adapted(settings, |config| config.alpn_protocols = alpn)))
     }
 
     /// Begins a connection to `host`, whose name (or `tls.vhost`) is asked for and checked.
@@ -45,7 +68,7 @@ impl ClientTls {
     /// # Errors
     /// When that is neither a host name nor an address.
     pub fn session(&self, host: &str) -> Result<Session, String> {
-        self.connection(host).map(Session::new)
+        self.connection(host).map(|c| Session::new(c, self.0.settings.debug))
     }
 
     /// [`Self::session`] as the TLS library's own connection.
@@ -53,77 +76,70 @@ impl ClientTls {
     /// # Errors
     /// When `host` is neither a host name nor an address.
     pub fn connection(&self, host: &str) -> Result<ClientConnection, String> {
-        let name = self.vhost.as_deref().unwrap_or(host);
+        let name = self.0.settings.vhost.as_deref().unwrap_or(host);
         let name = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
         let name = name.strip_suffix('.').unwrap_or(name);
         let server = ServerName::try_from(name.to_owned()).map_err(|_| format!("'{name}' is not a host name"))?;
-        ClientConnection::new(self.config.clone(), server).map_err(|e| words(&e))
+        ClientConnection::new(self.0.get(), server).map_err(|e| words(&e, false))
+    }
+
+    /// Whether `tls.debug` wants to hear of handshakes.
+    pub fn is_talkative(&self) -> bool {
+        self.0.settings.debug >= 2
+    }
+
+    /// Lets the next connection look at the files.
+    #[cfg(test)]
+    pub(super) fn look(&self) {
+        self.0.look();
     }
 }
 
-fn judge(conf: &TlsClient, provider: &CryptoProvider) -> Result<Judge, Problem> {
-    let mut judge = Judge::new(provider);
-    if !conf.verify {
-        return Ok(judge);
-    }
-    judge.check_name = conf.verify_hostname;
-    judge.trusted = pem::authorities(conf.ca_file.as_deref(), conf.ca_path.as_deref())?;
-    judge.roots = Some(match judge.trusted.is_empty() {
-        true => system_roots()?,
-        false => Arc::new(pem::anchors(&judge.trusted, "tls.ca_file")),
-    });
-    Ok(judge)
-}
+impl Settings for Client {
+    type Config = ClientConfig;
 
-/// The authorities that the system trusts, read once.
-fn system_roots() -> Result<Arc<RootCertStore>, Problem> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    let roots = ROOTS.get_or_init(|| {
-        let found = rustls_native_certs::load_native_certs();
-        for e in &found.errors {
-            log::debug!("[tls] certificates of the system: {e}");
-        }
-        Arc::new(pem::anchors(&found.certs, "the system"))
-    });
-    if roots.is_empty() {
-        let help = "Set tls.ca_file, or install the package ca-certificates.";
-        return Err(Problem::new("tls.verify", "this system has no trusted authorities to check servers with", help));
+    fn build(&self) -> Result<ClientConfig, Problem> {
+        let builder = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(versions(self.versions[0], self.versions[1])?)
+            .map_err(|e| Problem::new("tls", words(&e, false), ""))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(self.judge()?));
+        let mut config = match self.identity.read()? {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|e| mismatch(&e))?,
+        };
+        config.alpn_protocols.clone_from(&self.alpn);
+        Ok(config)
     }
-    Ok(roots.clone())
-}
 
-/// The protocol versions between two keys.
-pub(super) fn versions(
-    min: Option<TlsVersion>,
-    max: Option<TlsVersion>,
-) -> Result<&'static [&'static SupportedProtocolVersion], Problem> {
-    static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
-    match (min.unwrap_or(TlsVersion::V12), max.unwrap_or(TlsVersion::V13)) {
-        (TlsVersion::V12, TlsVersion::V13) => Ok(&BOTH),
-        (TlsVersion::V13, TlsVersion::V13) => Ok(&BOTH[..1]),
-        (TlsVersion::V12, TlsVersion::V12) => Ok(&BOTH[1..]),
-        (TlsVersion::V13, TlsVersion::V12) => {
-            Err(Problem::new("tls.max_version", "is below tls.min_version", "Give versions in order."))
+    fn name(&self) -> String {
+        match named(&self.identity, &self.trust).0 {
+            name if name.is_empty() => "the authorities of the system".into(),
+            name => name,
         }
     }
-}
 
-type Identity = (Vec<CertificateDer<'static>>, rustls::pki_types::PrivateKeyDer<'static>);
-
-/// Our own certificate and key: both or none.
-pub(super) fn own_certificate(crt: Option<&str>, key: Option<&str>) -> Result<Option<Identity>, Problem> {
-    match (crt, key) {
-        (None, None) => Ok(None),
-        (Some(crt), Some(key)) => {
-            Ok(Some((pem::certificates("tls.crt_file", crt)?, pem::private_key("tls.key_file", key)?)))
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = named(&self.identity, &self.trust).1;
+        if self.verify && !self.trust.any() {
+            files.extend(of_system());
         }
-        (Some(_), None) => Err(Problem::new("tls.crt_file", "needs tls.key_file beside it", "Add tls.key_file.")),
-        (None, Some(_)) => Err(Problem::new("tls.key_file", "needs tls.crt_file beside it", "Add tls.crt_file.")),
+        files
     }
 }
 
-/// A certificate and a key that do not go together.
-pub(super) fn mismatch(error: &rustls::Error) -> Problem {
-    let help = "tls.crt_file and tls.key_file must belong together.";
-    Problem::new("tls.key_file", format!("the key cannot be used with the certificate: {error}"), help)
+impl Client {
+    fn judge(&self) -> Result<Judge, Problem> {
+        let mut judge = Judge::new(&self.provider);
+        if !self.verify {
+            return Ok(judge);
+        }
+        judge.check_name = self.verify_hostname;
+        judge.trusted = self.trust.read()?;
+        judge.roots = Some(match judge.trusted.is_empty() {
+            true => system_roots()?,
+            false => Arc::new(pem::anchors(&judge.trusted, "tls.ca_file")),
+        });
+        Ok(judge)
+    }
 }

@@ -4,14 +4,20 @@
 
 #[cfg(feature = "tls")]
 mod client;
+#[cfg(feature = "tls")]
+mod files;
 #[cfg(not(feature = "tls"))]
 mod off;
 #[cfg(feature = "tls")]
 mod pem;
 #[cfg(feature = "tls")]
+mod renew;
+#[cfg(feature = "tls")]
 mod server;
 #[cfg(feature = "tls")]
 mod session;
+#[cfg(feature = "tls")]
+mod suites;
 #[cfg(feature = "tls")]
 mod verify;
 #[cfg(feature = "tls")]
@@ -26,7 +32,7 @@ pub use server::ServerTls;
 #[cfg(feature = "tls")]
 pub use session::Session;
 #[cfg(feature = "es")]
-pub(super) use words::tls_words;
+pub(super) use words::{tls_words, told};
 
 /// A `tls.*` key that cannot be honoured: for `MakeCx::refuse`.
 #[derive(Debug, Clone, PartialEq, Eq)]

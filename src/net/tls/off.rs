@@ -20,6 +20,12 @@ impl ClientTls {
     }
 
     /// Never called.
+    #[must_use]
+    pub fn with_alpn(&self, _protocols: &[&[u8]]) -> Self {
+        match *self {}
+    }
+
+    /// Never called.
     pub fn session(&self, _host: &str) -> std::result::Result<Session, String> {
         match *self {}
     }
@@ -39,6 +45,12 @@ impl ServerTls {
     }
 
     /// Never called.
+    #[must_use]
+    pub fn with_alpn(&self, _protocols: &[&[u8]]) -> Self {
+        match *self {}
+    }
+
+    /// Never called.
     pub fn session(&self) -> std::result::Result<Session, String> {
         match *self {}
     }
@@ -54,6 +66,18 @@ pub enum Session {}
 
 #[allow(missing_docs)]
 impl Session {
+    pub fn debug(&self) -> u8 {
+        match *self {}
+    }
+
+    pub fn told(&self) -> String {
+        match *self {}
+    }
+
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match *self {}
+    }
+
     pub fn is_handshaking(&self) -> bool {
         match *self {}
     }

@@ -1,26 +1,48 @@
 //! The TLS side of one connection: bytes in, bytes out, no socket.
 
-use super::words::words;
+use super::words::{told, words};
 use rustls::Connection;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 /// A TLS connection, client's or server's.
 #[derive(Debug)]
-pub struct Session(Connection);
+pub struct Session {
+    connection: Connection,
+    debug: u8,
+}
 
 impl Session {
-    pub(super) fn new(connection: impl Into<Connection>) -> Self {
-        Self(connection.into())
+    pub(super) fn new(connection: impl Into<Connection>, debug: u8) -> Self {
+        Self { connection: connection.into(), debug }
+    }
+
+    /// `tls.debug`: 0 says nothing of failed handshakes of clients, from 2 on every handshake is told.
+    pub fn debug(&self) -> u8 {
+        self.debug
+    }
+
+    /// What both sides agreed on, in words, once the handshake is done.
+    pub fn told(&self) -> String {
+        let name = match &self.connection {
+            Connection::Server(c) => c.server_name(),
+            Connection::Client(_) => None,
+        };
+        told(&self.connection, name)
+    }
+
+    /// The protocol that both sides agreed on (RFC 7301), once the handshake is done.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
     }
 
     /// Whether the handshake still goes on.
     pub fn is_handshaking(&self) -> bool {
-        self.0.is_handshaking()
+        self.connection.is_handshaking()
     }
 
     /// Whether there is something for [`Self::write_tls`] to send.
     pub fn wants_write(&self) -> bool {
-        self.0.wants_write()
+        self.connection.wants_write()
     }
 
     /// Sends protected bytes.
@@ -28,7 +50,7 @@ impl Session {
     /// # Errors
     /// What `to` answers.
     pub fn write_tls(&mut self, to: &mut dyn Write) -> Result<usize> {
-        self.0.write_tls(to)
+        self.connection.write_tls(to)
     }
 
     /// Takes protected bytes in and works on them; 0 at the end.
@@ -36,8 +58,10 @@ impl Session {
     /// # Errors
     /// What `from` answers, and `InvalidData` in words when TLS is broken or the peer is not trusted.
     pub fn read_tls(&mut self, from: &mut dyn Read) -> Result<usize> {
-        let n = self.0.read_tls(from)?;
-        self.0.process_new_packets().map_err(|e| Error::new(ErrorKind::InvalidData, words(&e)))?;
+        let n = self.connection.read_tls(from)?;
+        let server = matches!(self.connection, Connection::Server(_));
+        let done = self.connection.process_new_packets();
+        done.map_err(|e| Error::new(ErrorKind::InvalidData, words(&e, server)))?;
         Ok(n)
     }
 
@@ -46,7 +70,7 @@ impl Session {
     /// # Errors
     /// None while the connection is open.
     pub fn write_plain(&mut self, bytes: &[u8]) -> Result<usize> {
-        self.0.writer().write(bytes)
+        self.connection.writer().write(bytes)
     }
 
     /// Gives plain bytes; 0 once the peer said goodbye.
@@ -54,11 +78,11 @@ impl Session {
     /// # Errors
     /// `WouldBlock` when there are none yet, `UnexpectedEof` when the peer left without saying goodbye.
     pub fn read_plain(&mut self, buf: &mut [u8]) -> Result<usize> {
-        self.0.reader().read(buf)
+        self.connection.reader().read(buf)
     }
 
     /// Says goodbye; [`Self::write_tls`] then sends it.
     pub fn close(&mut self) {
-        self.0.send_close_notify();
+        self.connection.send_close_notify();
     }
 }

@@ -261,3 +261,166 @@ fn bad_files_name_the_key() {
         assert!(problem.why.contains(part), "{part:?} is not in {problem:?}");
     }
 }
+
+/// What both sides of a handshake agreed on, or why there was none.
+fn handshake(server: &ServerTls, client: &ClientTls) -> Result<(Session, Session), String> {
+    let (mut s, mut c) = (server.session()?, client.session("localhost")?);
+    let (mut wire, mut turns) = (Vec::new(), 0);
+    while s.is_handshaking() || c.is_handshaking() || s.wants_write() || c.wants_write() {
+        for client_speaks in [true, false] {
+            let (from, to) = if client_speaks { (&mut c, &mut s) } else { (&mut s, &mut c) };
+            wire.clear();
+            while from.wants_write() {
+                from.write_tls(&mut wire).map_err(|e| e.to_string())?;
+            }
+            let mut rest = &wire[..];
+            while !rest.is_empty() {
+                to.read_tls(&mut rest).map_err(|e| e.to_string())?;
+            }
+        }
+        turns += 1;
+        assert!(turns < 20, "the handshake does not end");
+    }
+    Ok((s, c))
+}
+
+/// Lets a file look as if it had been written a while ago.
+fn age(pki: &Pki, files: &[&str]) {
+    for file in files {
+        let then = std::time::SystemTime::now() - Duration::from_secs(60);
+        std::fs::File::options().append(true).open(pki.path(file)).unwrap().set_modified(then).unwrap();
+    }
+}
+
+#[test]
+fn a_new_certificate_is_shown_and_a_broken_one_is_not() {
+    let pki = Pki::new();
+    pki.issue("server", &["localhost"], |_| {});
+    let (server, ca) = (pki.server("server", &[]), pki.path("ca.pem"));
+    let client = client(&[("tls.ca_file", &ca)]).unwrap();
+    handshake(&server, &client).unwrap();
+    pki.issue("server", &["elsewhere.example"], |_| {});
+    // Nobody looks at files for each handshake, nor while they are being written.
+    handshake(&server, &client).unwrap();
+    server.look();
+    handshake(&server, &client).unwrap();
+    age(&pki, &["server.crt", "server.key"]);
+    server.look();
+    let why = handshake(&server, &client).unwrap_err();
+    assert!(why.contains("not made out to 'localhost' but to elsewhere.example"), "{why}");
+    for text in ["rubbish", ""] {
+        std::fs::write(pki.path("server.key"), text).unwrap();
+        age(&pki, &["server.key"]);
+        server.look();
+        assert!(handshake(&server, &client).unwrap_err().contains("elsewhere.example"), "the last good one stays");
+    }
+    pki.issue("server", &["localhost"], |_| {});
+    age(&pki, &["server.crt", "server.key"]);
+    server.look();
+    handshake(&server, &client).unwrap();
+    std::fs::remove_file(pki.path("server.crt")).unwrap();
+    server.look();
+    handshake(&server, &client).unwrap();
+}
+
+#[test]
+fn authorities_and_client_certificates_are_read_again() {
+    let (pki, stranger) = (Pki::new(), Pki::new());
+    pki.issue("server", &["localhost"], |_| {});
+    stranger.issue("client", &["c"], |_| {});
+    stranger.issue("server", &["localhost"], |_| {});
+    for file in ["client.crt", "client.key"] {
+        std::fs::copy(stranger.path(file), pki.path(file)).unwrap();
+    }
+    let (ca, crt, key) = (pki.path("ca.pem"), pki.path("client.crt"), pki.path("client.key"));
+    let server = pki.server("server", &[("tls.ca_file", &ca), ("tls.verify_client_cert", "on")]);
+    let client = client(&[("tls.ca_file", &ca), ("tls.crt_file", &crt), ("tls.key_file", &key)]).unwrap();
+    let why = handshake(&server, &client).unwrap_err();
+    assert!(why.contains("its issuer is not trusted"), "{why}");
+    pki.issue("client", &["c"], |_| {});
+    age(&pki, &["client.crt", "client.key", "ca.pem"]);
+    client.look();
+    handshake(&server, &client).unwrap();
+    // From now on the other authority is trusted, and this server's own no more.
+    std::fs::copy(stranger.path("ca.pem"), pki.path("ca.pem")).unwrap();
+    age(&pki, &["ca.pem"]);
+    client.look();
+    assert!(handshake(&server, &client).is_err());
+    handshake(&stranger.server("server", &[]), &client).unwrap();
+}
+
+#[test]
+fn connections_are_resumed() {
+    let pki = Pki::new();
+    pki.issue("server", &["localhost"], |_| {});
+    let ca = pki.path("ca.pem");
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let server = pki.server("server", &[("tls.debug", "2")]);
+        let client = client(&[("tls.ca_file", &ca), ("tls.max_version", version), ("tls.debug", "2")]).unwrap();
+        let first = handshake(&server, &client).unwrap();
+        assert!(!first.0.told().contains("resumed"));
+        let (s, c) = handshake(&server, &client).unwrap();
+        let shown = format!("TLS {}", &version[4..]);
+        for (side, words) in [(&s, ["resumed", "asked for 'localhost'"]), (&c, ["resumed", "1 certificate(s)"])] {
+            let told = side.told();
+            assert!(told.starts_with(&shown) && words.iter().all(|w| told.contains(w)), "{told}");
+        }
+    }
+}
+
+#[test]
+fn protocols_are_agreed_on() {
+    let pki = Pki::new();
+    pki.issue("server", &["localhost"], |_| {});
+    let ca = pki.path("ca.pem");
+    let plain = client(&[("tls.ca_file", &ca)]).unwrap();
+    let server = pki.server("server", &[]).with_alpn(&[b"h2", b"http/1.1"]);
+    for (asked, want) in
+        [(&[&b"http/1.1"[..]][..], Some(&b"http/1.1"[..])), (&[b"http/1.1", b"h2"], Some(b"h2")), (&[], None)]
+    {
+        let (s, c) = handshake(&server, &plain.with_alpn(asked)).unwrap();
+        assert_eq!((s.alpn(), c.alpn()), (want, want));
+    }
+    let why = handshake(&server, &plain.with_alpn(&[b"smtp"])).unwrap_err();
+    assert!(why.contains("no application protocol that both sides serve"), "{why}");
+    // It outlives a change of files.
+    pki.issue("server", &["localhost"], |_| {});
+    age(&pki, &["server.crt", "server.key"]);
+    server.look();
+    assert_eq!(handshake(&server, &plain.with_alpn(&[b"h2"])).unwrap().0.alpn(), Some(&b"h2"[..]));
+}
+
+#[test]
+fn suites_are_those_that_were_asked_for() {
+    let pki = Pki::new();
+    pki.issue("server", &["localhost"], |_| {});
+    let ca = pki.path("ca.pem");
+    let of = |list| client(&[("tls.ca_file", &ca), ("tls.ciphers", list), ("tls.max_version", "TLSv1.2")]).unwrap();
+    let suite = "ECDHE-ECDSA-AES256-GCM-SHA384";
+    let server = pki.server("server", &[("tls.ciphers", suite)]);
+    assert!(handshake(&server, &of("HIGH")).unwrap().0.told().contains(suite));
+    let why = handshake(&server, &of("CHACHA20")).unwrap_err();
+    assert!(why.contains("no cipher suite that both sides serve (tls.ciphers here)"), "{why}");
+    assert_eq!(client(&[("tls.ciphers", "RC4")]).unwrap_err().key, "tls.ciphers");
+}
+
+#[test]
+fn certificates_that_clients_need_not_show_are_checked_all_the_same() {
+    let (pki, stranger) = (Pki::new(), Pki::new());
+    pki.issue("server", &["localhost"], |_| {});
+    stranger.issue("client", &["c"], |_| {});
+    let (ca, dir) = (pki.path("ca.pem"), pki.path(""));
+    let (crt, key) = (stranger.path("client.crt"), stranger.path("client.key"));
+    let known = |more: &[(&str, &str)]| client(&[&[("tls.ca_file", ca.as_str())], more].concat()).unwrap();
+    let (bare, strange) = (known(&[]), known(&[("tls.crt_file", &crt), ("tls.key_file", &key)]));
+    for trust in [("tls.ca_file", ca.as_str()), ("tls.ca_path", &dir)] {
+        let server = pki.server("server", &[trust]);
+        handshake(&server, &bare).unwrap();
+        assert!(handshake(&server, &strange).unwrap_err().contains("its issuer is not trusted"));
+        handshake(&pki.server("server", &[trust, ("tls.verify", "off")]), &strange).unwrap();
+        let server = pki.server("server", &[trust, ("tls.verify_client_cert", "on")]);
+        let why = handshake(&server, &bare).unwrap_err();
+        assert!(why.contains("the client showed no certificate, and tls.verify_client_cert wants one"), "{why}");
+    }
+    handshake(&pki.server("server", &[]), &strange).unwrap();
+}

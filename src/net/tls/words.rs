@@ -2,17 +2,57 @@
 
 use crate::time::civil::Civil;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible};
+use rustls::{
+    AlertDescription, CertificateError, CommonState, Error, HandshakeKind, InvalidMessage, OtherError,
+    PeerIncompatible, ProtocolVersion,
+};
 
-/// An error of the TLS library in words.
-pub(super) fn words(error: &Error) -> String {
+/// What both sides agreed on: `TLS 1.3 with TLS_AES_256_GCM_SHA384, resumed, h2`.
+pub(in crate::net) fn told(connection: &CommonState, name: Option<&str>) -> String {
+    let version = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let suite = connection.negotiated_cipher_suite().map(|s| super::suites::name(&s)).unwrap_or_default();
+    let kind = if connection.handshake_kind() == Some(HandshakeKind::Resumed) { ", resumed" } else { "" };
+    let certificates = connection.peer_certificates().map_or(0, <[_]>::len);
+    let shown =
+        if certificates > 0 { format!(", the peer showed {certificates} certificate(s)") } else { String::new() };
+    let alpn = connection.alpn_protocol().map(|p| format!(", {}", p.escape_ascii())).unwrap_or_default();
+    let name = name.map(|n| format!(", asked for '{n}'")).unwrap_or_default();
+    format!("{version} with {suite}{kind}{name}{alpn}{shown}")
+}
+
+/// An error of the TLS library in words; `server` when it came about on our side of an input.
+pub(super) fn words(error: &Error, server: bool) -> String {
     match error {
+        Error::NoCertificatesPresented if server => {
+            "the client showed no certificate, and tls.verify_client_cert wants one".into()
+        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) if server => {
+            "the client does not speak TLS, which this port wants (set TLS on there, or tls off here)".into()
+        }
+        Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon) => {
+            "there is no cipher suite that both sides serve (tls.ciphers here)".into()
+        }
+        Error::PeerIncompatible(
+            PeerIncompatible::NoKxGroupsInCommon
+            | PeerIncompatible::NoSignatureSchemesInCommon
+            | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon
+            | PeerIncompatible::NamedGroupsExtensionRequired,
+        ) => "there is no key exchange or signature that both sides serve (our certificate's kind of key, the peer's \
+              curves)"
+            .into(),
+        Error::NoApplicationProtocol => "there is no application protocol that both sides serve (ALPN)".into(),
+        Error::DecryptError => "what the peer sends cannot be decrypted".into(),
         Error::InvalidCertificate(why) => format!("the peer's certificate is refused: {}", certificate(why)),
         Error::NoCertificatesPresented => "the peer showed no certificate".into(),
         Error::AlertReceived(alert) => format!("the peer refused: {}", received(*alert)),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "the peer does not speak TLS on this port (set tls off, or use its TLS port)".into()
         }
+        Error::InvalidMessage(why) => format!("what the peer sends is not TLS that can be read ({why:?})"),
         Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::SupportedVersionsExtensionRequired
@@ -28,7 +68,7 @@ pub(super) fn words(error: &Error) -> String {
 #[cfg(feature = "es")]
 pub(in crate::net) fn tls_words(e: std::io::Error) -> std::io::Error {
     match e.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(inner) => std::io::Error::new(e.kind(), words(inner)),
+        Some(inner) => std::io::Error::new(e.kind(), words(inner, false)),
         None => e,
     }
 }
@@ -107,12 +147,12 @@ mod tests {
         let at = |secs| UnixTime::since_unix_epoch(Duration::from_secs(secs));
         let early = CertificateError::NotValidYetContext { time: at(86_400), not_before: at(1_700_000_000) };
         assert_eq!(
-            words(&Error::InvalidCertificate(early)),
+            words(&Error::InvalidCertificate(early), false),
             "the peer's certificate is refused: it becomes valid on 2023-11-14 22:13 UTC, and the clock here says \
              1970-01-02 00:00 UTC: set the clock of this machine"
         );
         let late = CertificateError::ExpiredContext { time: at(1_700_000_000), not_after: at(0) };
-        assert!(words(&Error::InvalidCertificate(late)).contains("it expired on 1970-01-01 00:00 UTC"));
+        assert!(words(&Error::InvalidCertificate(late), false).contains("it expired on 1970-01-01 00:00 UTC"));
     }
 
     #[test]
