@@ -7,7 +7,27 @@ use super::{Batch, Cell, Kind, Mark, Span};
 use crate::time::Time;
 use std::ops::Range;
 
+/// How far a batch was filled: [`Batch::stand`].
+#[derive(Debug, Clone, Copy)]
+pub struct Stand {
+    bytes: usize,
+    cells: usize,
+    records: usize,
+}
+
 impl Batch {
+    /// How far it is filled, to go back there when what follows turns out to be broken.
+    pub fn stand(&self) -> Stand {
+        Stand { bytes: self.bytes.len(), cells: self.tape.len(), records: self.recs.len() }
+    }
+
+    /// Forgets what was added since then. Nothing of it may have been committed.
+    pub fn go_back(&mut self, to: &Stand) {
+        self.bytes.truncate(to.bytes);
+        self.tape.truncate(to.cells);
+        self.recs.truncate(to.records);
+    }
+
     /// The records that no filter has seen yet.
     pub fn fresh(&self) -> Range<usize> {
         self.fresh..self.recs.len()

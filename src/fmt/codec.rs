@@ -21,7 +21,7 @@ pub enum Codec {
     Zlib,
     /// RFC 8878, one or several frames.
     Zstd,
-    /// A block of Snappy without a frame.
+    /// A block of Snappy; unpacked are also streams in its framing format.
     Snappy,
     /// The frame format of LZ4.
     Lz4,
@@ -137,6 +137,10 @@ fn skippable(packed: &[u8]) -> Option<&[u8]> {
 }
 
 fn unpack_snappy(packed: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Unpack> {
+    // As a block these bytes would be damaged: they copy from before the beginning.
+    if packed.starts_with(b"\xff\x06\x00\x00sNaPpY") {
+        return drain(snap::read::FrameDecoder::new(packed), limit, out);
+    }
     let size = snap::raw::decompress_len(packed).map_err(damaged)?;
     if size > limit {
         return Err(Unpack::TooLong);

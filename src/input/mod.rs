@@ -2,9 +2,11 @@
 
 mod cx;
 pub mod dummy;
+pub mod elasticsearch;
 pub mod exec;
 pub mod framer;
 pub mod head;
+pub mod http;
 pub mod interval;
 pub mod pcap;
 pub mod random;
@@ -14,6 +16,7 @@ pub mod stdin;
 pub mod syslog;
 pub mod tail;
 pub mod tcp;
+pub mod web;
 
 pub use cx::{Ack, Hold, InputCx, Intake};
 
@@ -64,8 +67,10 @@ pub struct InputPlugin {
 /// Every input, by name.
 pub static PLUGINS: &[&InputPlugin] = &[
     &dummy::PLUGIN,
+    &elasticsearch::PLUGIN,
     &exec::PLUGIN,
     &head::PLUGIN,
+    &http::PLUGIN,
     &pcap::PLUGIN,
     &random::PLUGIN,
     &stdin::PLUGIN,

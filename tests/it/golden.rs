@@ -126,6 +126,8 @@ fn every_plugin_has_a_case() {
 
 /// Plugins whose output cannot be told beforehand, or that need a peer: other tests run them.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("input", "elasticsearch"),
+    ("input", "http"),
     ("input", "random"),
     ("input", "syslog"),
     ("input", "tcp"),

@@ -1,6 +1,8 @@
 //! The only integration binary: the real program run as a child process, and the rules of the project.
 
 mod alloc;
+#[cfg(all(feature = "es", feature = "tls"))]
+mod bulk_api;
 mod captures;
 mod cli;
 mod config;
@@ -37,3 +39,5 @@ mod tail;
 mod tidy;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod web;

@@ -7,9 +7,8 @@ use crate::rt::{or, sleep_until};
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Bytes of a body read at a time, at first and at most: what a peer has sent decides, not what it says it will.
+/// Bytes of a body read at a time, at first: what a peer has sent decides, not what it says it will.
 const READ_FIRST: usize = 16 << 10;
-const READ_MOST: usize = 256 << 10;
 /// Bytes of a body for which there is the time of one request.
 const PACE: f64 = (128 << 10) as f64;
 /// A rest of a body that is read and forgotten, in bytes; with a longer one the connection is closed.
@@ -24,6 +23,8 @@ pub struct Limits {
     pub request: Duration,
     /// Between requests. Zero is for ever.
     pub idle: Duration,
+    /// Bytes of a body that are read at a time, at most.
+    pub read: usize,
 }
 
 /// Why a request could not be read.
@@ -125,7 +126,7 @@ impl Connection {
         let (begin, mut received) = (Instant::now(), 0usize);
         while !self.inlet.body(&mut self.body, out, limit)? {
             let missing = self.body.missing().and_then(|n| usize::try_from(n).ok());
-            let most = out.len().clamp(READ_FIRST, READ_MOST);
+            let most = out.len().max(READ_FIRST).min(self.limits.read);
             let want = missing.map_or(READ_FIRST, |n| n.min(most));
             if !share.set((out.len() + want).max(out.capacity())) {
                 return Err(Refusal::new(503, "the bodies of other requests take all memory there is for them").into());
@@ -241,7 +242,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::thread;
 
-    const LIMITS: Limits = Limits { request: Duration::from_millis(60), idle: Duration::from_millis(60) };
+    const LIMITS: Limits = Limits { request: Duration::from_millis(60), idle: Duration::from_millis(60), read: 8192 };
 
     /// Serves one connection as an echo until it ends; what the client got, and how it ended for the server.
     fn serve(client: impl FnOnce(UnixStream) -> String + Send + 'static) -> (String, String) {
