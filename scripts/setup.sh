@@ -32,6 +32,7 @@ case "${1:-build}" in
         command -v openssl >/dev/null || optional+=(openssl)
         command -v ip >/dev/null || [ -x /sbin/ip ] || optional+=(iproute2)
         command -v ping >/dev/null || optional+=(iputils-ping)
+        command -v redis-server >/dev/null || optional+=(redis-server)
         ;;
     bench) command -v python3 >/dev/null || packages+=(python3) ;;
     *) echo "setup: build, test or bench?" >&2; exit 2 ;;

@@ -183,6 +183,17 @@ pub fn rejected(data: &[u8]) {
     }
 }
 
+/// Replies of a Redis server: what is read is inside of the bytes, and a shorter beginning of them is incomplete or wrong.
+pub fn resp(data: &[u8]) {
+    let mut rest = data;
+    while let Ok(Some((reply, used))) = crate::fmt::resp::read(rest) {
+        assert!(used >= 3 && used <= rest.len(), "{reply:?}");
+        let before = rest.get(..used - 1).unwrap_or_default();
+        assert_eq!(crate::fmt::resp::read(before), Ok(None), "{reply:?}");
+        rest = rest.get(used..).unwrap_or_default();
+    }
+}
+
 /// A frame of any link type, and the same cut in the middle and at its end: nothing is seen outside of it, and every frame is
 /// counted once. The first two bytes are the link type, the third a size of pieces: the rest is a run of frames.
 pub fn layers(data: &[u8]) {

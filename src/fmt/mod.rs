@@ -17,5 +17,6 @@ pub mod msgpack_read;
 pub mod msgpack_write;
 pub mod num;
 pub mod record;
+pub mod resp;
 pub mod scan;
 pub mod text;

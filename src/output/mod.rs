@@ -5,6 +5,7 @@ pub mod counter;
 pub mod es;
 pub mod file;
 pub mod null;
+pub mod redis;
 pub mod stdout;
 pub mod tcp;
 #[cfg(test)]
@@ -122,6 +123,7 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     &es::OPENSEARCH,
     &file::PLUGIN,
     &null::PLUGIN,
+    &redis::PLUGIN,
     &stdout::PLUGIN,
     &tcp::PLUGIN,
 ];

@@ -111,6 +111,11 @@ fn rejected_records() {
 }
 
 #[test]
+fn replies_of_redis() {
+    replay("resp", collector::fuzz::resp);
+}
+
+#[test]
 fn layers() {
     replay("layers", collector::fuzz::layers);
 }
@@ -172,6 +177,7 @@ fn no_target_is_left_out() {
             "msgpack.rs",
             "regex.rs",
             "rejected.rs",
+            "resp.rs",
             "strptime.rs",
             "syslog.rs",
             "tls.rs"

@@ -134,5 +134,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("output", "counter"),
     ("output", "es"),
     ("output", "opensearch"),
+    ("output", "redis"),
     ("output", "tcp"),
 ];

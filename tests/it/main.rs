@@ -27,6 +27,7 @@ mod packets;
 mod pcap_files;
 #[cfg(feature = "es")]
 mod real;
+mod redis;
 #[cfg(feature = "es")]
 mod rejected;
 mod running;
