@@ -94,7 +94,7 @@ fn kills_neither_lose_nor_cut_a_record() {
 /// Real traces are one record each; what belongs to no trace is left alone.
 #[test]
 fn real_traces() {
-    let Some(dir) = samples("logs/app_multiline") else { return };
+    let Some(dir) = samples("data/logs/app_multiline") else { return };
     for (file, parser) in
         [("dx-go_http.log", "go"), ("dx-csharp_nested_exc.log", "java"), ("dx-node_js_exc.log", "java")]
     {
