@@ -23,7 +23,7 @@ use crate::parse::regex::Regex;
 use crate::plugin::MakeCx;
 use crate::util::backoff::Backoff;
 use crate::util::wildcard::Wildcard;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -196,13 +196,14 @@ impl Made {
             parts.inputs.push(state.clone());
             ready.push(Ready { state, label, tag, input });
         }
-        for (name, filter) in filters {
+        for (index, (name, filter)) in filters.into_iter().enumerate() {
             let emitter = filter.emits().map(|e| {
-                let spec = Spec { is_emitter: true, storage: e.storage, ..Spec::new(&e.name, e.mem_buf_limit.max(1)) };
-                Rc::new(InputState::new(&core, spec))
+                let behind = e.resumes.then_some(index);
+                let spec = Spec::new(&e.name, e.mem_buf_limit.max(1));
+                Rc::new(InputState::new(&core, Spec { is_emitter: true, storage: e.storage, behind, ..spec }))
             });
-            let filter = RefCell::new(filter);
-            parts.filters.push(FilterState { name, filter, stats: FilterStats::default(), emitter });
+            let (filter, held) = (RefCell::new(filter), Cell::new(0));
+            parts.filters.push(FilterState { name, filter, stats: FilterStats::default(), emitter, held });
         }
         for (index, (name, limits, output)) in outputs.into_iter().enumerate() {
             let limits = Limits { eager: Duration::from_secs(backoff.base_secs.saturating_add(1)), ..limits };

@@ -16,7 +16,7 @@ use crate::util::backoff::Backoff;
 use crate::util::rng::Rng;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Memory of finished batches that is kept for the next ones, in bytes per batch and batches.
 const KEEP_BYTES: usize = 1 << 20;
@@ -29,6 +29,8 @@ pub(super) struct FilterState {
     pub(super) stats: FilterStats,
     /// The hidden input of a filter that re-emits records.
     pub(super) emitter: Option<Rc<InputState>>,
+    /// Memory of the records that it holds back, in bytes, as counted.
+    pub(super) held: Cell<usize>,
 }
 
 /// The pipeline while it runs.
@@ -69,6 +71,10 @@ pub(super) struct Core {
     pub(super) hungry: Notify,
     /// Notified when there is a chunk that goes to the disk unless it is delivered soon.
     pub(super) unsaved: Notify,
+    /// When a filter gives records back that it holds.
+    pub(super) release_at: Cell<Option<Instant>>,
+    /// Notified when that is sooner than it was.
+    pub(super) release_sooner: Notify,
     /// The number in the last chunk's name, in ns.
     named: Cell<u64>,
     pool: RefCell<Vec<Batch>>,
@@ -150,6 +156,8 @@ impl Core {
             held: Cell::new(false),
             hungry: Notify::default(),
             unsaved: Notify::default(),
+            release_at: Cell::new(None),
+            release_sooner: Notify::default(),
             named: Cell::new(0),
             pool: RefCell::default(),
             next_task: Cell::new(0),

@@ -10,7 +10,7 @@ use super::stats::InputStats;
 use super::storage::ChunkFile;
 use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
-use crate::filter::FilterCx;
+use crate::filter::{Emitted, FilterCx};
 use crate::input::{Ack, Intake, Patience};
 use crate::rt::{self, Notify};
 use crate::time::Time;
@@ -42,6 +42,8 @@ pub(super) struct Spec {
     pub(super) is_emitter: bool,
     /// The hidden input of the chunks of an earlier run.
     pub(super) is_backlog: bool,
+    /// Filters up to this one have seen its records.
+    pub(super) behind: Option<usize>,
     /// Where all its records go, whatever their tags are.
     pub(super) route: Option<Rc<Route>>,
 }
@@ -58,6 +60,7 @@ impl Spec {
             patience: Patience::None,
             is_emitter: false,
             is_backlog: false,
+            behind: None,
             route: None,
         }
     }
@@ -191,7 +194,7 @@ impl InputState {
     }
 
     /// Filters, routes and perhaps closes the batch of a tag. Answers what filters re-emitted.
-    fn ingest(self: &Rc<Self>, core: &Rc<Core>, tag: &Tag, ack: Option<Ack>) {
+    pub(super) fn ingest(self: &Rc<Self>, core: &Rc<Core>, tag: &Tag, acks: Vec<Ack>) {
         let route = self.route(core, tag);
         let mut emitted = Vec::new();
         let full = {
@@ -203,7 +206,8 @@ impl InputState {
             let bytes = stream.batch.arena().len();
             self.stats.bytes.add(bytes.saturating_sub(stream.counted));
             if !route.filters.is_empty() && !fresh.is_empty() {
-                self.filter(core, &route.filters, &mut stream.batch, &mut emitted);
+                let joined = self.filter(core, &route.filters, &mut stream.batch, &acks, &mut emitted);
+                stream.acks.extend(joined);
             }
             if route.outputs.is_empty() {
                 let n = stream.batch.len() - first.min(stream.batch.len());
@@ -216,7 +220,7 @@ impl InputState {
             stream.batch.settle();
             stream.counted = stream.batch.arena().len();
             if !stream.batch.is_empty() {
-                self.hold(core, stream, ack.clone());
+                self.hold(core, stream, &acks);
             }
             core.arm();
             let before = std::mem::replace(&mut stream.memory, stream.batch.memory());
@@ -226,18 +230,18 @@ impl InputState {
         if full {
             self.close_tag(tag);
         }
-        for (index, batch) in emitted {
-            self.emit(core, index, &batch, ack.clone());
+        for (index, Emitted { batch, acks: own }) in emitted {
+            self.emit(core, index, &batch, own.unwrap_or_else(|| acks.clone()));
         }
         if self.gate.over().is_some() {
             self.press(core);
         }
     }
 
-    /// Keeps the records of a commit: in memory with their ack, or in the file of their batch.
-    fn hold(&self, core: &Core, stream: &mut Stream, ack: Option<Ack>) {
+    /// Keeps the records of a commit: in memory with their acks, or in the file of their batch.
+    fn hold(&self, core: &Core, stream: &mut Stream, acks: &[Ack]) {
         let may_wait = stream.file.is_none() && self.is_lazy() && !core.is_any_down();
-        stream.acks.extend(ack);
+        stream.acks.extend_from_slice(acks);
         if self.storage_type() == StorageType::Filesystem && !may_wait {
             self.file(core, stream);
         }
@@ -261,20 +265,32 @@ impl InputState {
         self.streams.borrow_mut().values_mut().for_each(|stream| self.file(core, stream));
     }
 
-    /// Runs the filters of a route over the fresh records.
-    fn filter(&self, core: &Core, filters: &[usize], batch: &mut Batch, emitted: &mut Vec<(usize, Batch)>) {
-        let mut cx = FilterCx::new(Time::from_system(SystemTime::now()));
+    /// Runs the filters of a route over the fresh records; answers the acknowledgements of records that had been held back
+    /// and are among them now.
+    fn filter(
+        &self,
+        core: &Core,
+        filters: &[usize],
+        batch: &mut Batch,
+        acks: &[Ack],
+        emitted: &mut Vec<(usize, Emitted)>,
+    ) -> Vec<Ack> {
+        let mut cx = FilterCx::with_acks(Time::from_system(SystemTime::now()), acks.to_vec());
         for &index in filters {
             let Some(f) = core.filters().get(index) else { continue };
             // What a filter re-emitted does not come back to it.
-            if f.emitter.as_ref().is_some_and(|e| std::ptr::eq(&**e, self)) {
+            let is_own = f.emitter.as_ref().is_some_and(|e| std::ptr::eq(&**e, self));
+            if is_own || self.spec.behind.is_some_and(|behind| index <= behind) {
                 continue;
             }
             f.stats.records.add(batch.fresh().len());
-            f.filter.borrow_mut().apply(batch, &mut cx);
+            let mut filter = f.filter.borrow_mut();
+            filter.apply(batch, &mut cx);
+            core.note_held(f, &**filter);
+            drop(filter);
             f.stats.drop_records.add(batch.sweep());
             for b in cx.take_emitted() {
-                f.stats.add_records.add(b.len());
+                f.stats.add_records.add(b.batch.len());
                 emitted.push((index, b));
             }
             if batch.fresh().is_empty() {
@@ -284,10 +300,11 @@ impl InputState {
         if let Some(code) = cx.exit {
             core.state.ask(code);
         }
+        cx.take_joined()
     }
 
     /// Sends re-emitted records to the head of the pipeline.
-    fn emit(&self, core: &Rc<Core>, filter: usize, batch: &Batch, ack: Option<Ack>) {
+    fn emit(&self, core: &Rc<Core>, filter: usize, batch: &Batch, acks: Vec<Ack>) {
         let Some(emitter) = core.filters().get(filter).and_then(|f| f.emitter.as_ref()) else { return };
         let rounds = self.rounds.get() + 1;
         if rounds > MAX_ROUNDS {
@@ -301,7 +318,7 @@ impl InputState {
             }
         }
         let outer = emitter.rounds.replace(rounds);
-        emitter.ingest(core, batch.tag(), ack);
+        emitter.ingest(core, batch.tag(), acks);
         emitter.rounds.set(outer);
     }
 

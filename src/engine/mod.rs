@@ -7,6 +7,7 @@ mod core;
 mod delivery;
 mod dump;
 mod gate;
+mod held;
 mod intake;
 #[cfg(test)]
 mod model;
@@ -87,7 +88,7 @@ impl Engine {
         let failed = Rc::new(Cell::new(0));
         let total = inputs.len();
         let tasks: Vec<Task<()>> = inputs.into_iter().map(|r| start_input(&core, r, failed.clone(), total)).collect();
-        let flusher = rt::spawn(flush_forever(core.clone()));
+        let flusher = (rt::spawn(flush_forever(core.clone())), rt::spawn(held::release_in_time(core.clone())));
         let code = rt::or(wait_for_signal(&core, &signals), wait_for_exit(&core)).await;
         shutdown::run(&core, tasks).await;
         drop((flusher, writer));

@@ -67,6 +67,9 @@ async fn drain(core: &Rc<Core>) -> bool {
             core.flush_all(true);
             rt::or(core.state.released.wait(), rt::sleep(Duration::from_millis(200))).await;
         }
+        // What filters held back comes behind what they let pass.
+        core.flush_all(true);
+        core.release(true);
         core.flush_all(true);
         if core.chunks.get() > 0 {
             if is_futile(core) {
@@ -92,6 +95,8 @@ fn is_futile(core: &Core) -> bool {
 /// The time is up: what is in memory only goes to the disk, if there is a place for it.
 async fn leave_behind(core: &Rc<Core>) {
     core.state.over.set(true);
+    core.flush_all(true);
+    core.release(true);
     core.flush_all(true);
     let chunks: Vec<_> = core.all_inputs().flat_map(|i| i.chunks_up()).collect();
     if let Some(storage) = core.storage.get() {

@@ -21,7 +21,7 @@ use crate::util::wildcard::Wildcard;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Commits `count` numbered lines, `per` at a time, then asks for the end.
 struct Lines {
@@ -133,7 +133,43 @@ impl Filter for Odd {
     }
 
     fn emits(&self) -> Option<Emitter> {
-        Some(Emitter { name: "emitter".into(), mem_buf_limit: 1 << 20, storage: StorageType::Memory })
+        Some(Emitter { name: "emitter".into(), mem_buf_limit: 1 << 20, storage: StorageType::Memory, resumes: false })
+    }
+}
+
+/// Holds every record back for a while.
+#[derive(Default)]
+struct Later(VecDeque<(Instant, Batch, Vec<Ack>)>);
+
+impl Filter for Later {
+    fn apply(&mut self, batch: &mut Batch, cx: &mut FilterCx) {
+        let mut held = Batch::new(batch.tag().clone());
+        for i in batch.fresh() {
+            held.push_record(&batch.record(i));
+            batch.drop_record(i);
+        }
+        self.0.push_back((rt::now() + Duration::from_millis(20), held, cx.acks().to_vec()));
+    }
+
+    fn emits(&self) -> Option<Emitter> {
+        Some(Emitter { name: "later".into(), mem_buf_limit: 20 << 10, storage: StorageType::Memory, resumes: true })
+    }
+
+    fn held(&self) -> usize {
+        self.0.iter().map(|(_, b, _)| b.memory()).sum()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.0.front().map(|(due, ..)| *due)
+    }
+
+    fn release(&mut self, cx: &mut FilterCx, all: bool) {
+        while let Some((due, ..)) = self.0.front()
+            && (all || *due <= rt::now())
+            && let Some((_, batch, acks)) = self.0.pop_front()
+        {
+            cx.give_back(batch, acks);
+        }
     }
 }
 
@@ -206,13 +242,17 @@ fn run_with(
         inputs: vec![state.clone()],
         filters: filters
             .into_iter()
-            .map(|f| FilterState {
+            .enumerate()
+            .map(|(index, f)| FilterState {
                 name: "f".into(),
                 emitter: f.emits().map(|e| {
-                    Rc::new(InputState::new(&core, Spec { is_emitter: true, ..Spec::new(&e.name, e.mem_buf_limit) }))
+                    let behind = e.resumes.then_some(index);
+                    let spec = Spec { is_emitter: true, behind, ..Spec::new(&e.name, e.mem_buf_limit) };
+                    Rc::new(InputState::new(&core, spec))
                 }),
                 filter: RefCell::new(f),
                 stats: FilterStats::default(),
+                held: Cell::new(0),
             })
             .collect(),
         outputs: vec![Rc::new(OutputState::new("store.0", 0, Box::new(store.clone()), &limits))],
@@ -243,6 +283,18 @@ fn what_a_peer_waits_for_does_not_wait_for_the_flush() {
     assert_eq!((r.got.len(), r.acked), (60, 60));
     let r = run_hurried(60, 20, vec![Box::new(Odd)]);
     assert_eq!((r.got.len(), r.acked), (30, 60), "filters may have sent records away under another tag");
+}
+
+#[test]
+fn what_a_filter_holds_back_comes_later_and_counts_as_memory() {
+    // The first filter drops half of them, once: what is given back does not pass it again.
+    let r = run(600, 20, 1 << 20, vec![Box::new(Odd), Box::new(Later::default())], Store::default(), None);
+    let four = r.got.iter().filter(|l| l.starts_with("four ")).count();
+    assert_eq!((r.got.len(), four, r.acked), (300, 60, 600));
+    assert_eq!(r.core.filters()[0].stats.records.get(), 600, "what is given back does not pass it again");
+    let later = r.core.filters()[1].emitter.as_ref().unwrap();
+    assert_eq!((later.gate.used(), r.core.filters()[1].held.get()), (0, 0));
+    assert!(r.core.inputs()[0].stats.pauses.get() > 0 || later.stats.records.get() == 300);
 }
 
 #[test]

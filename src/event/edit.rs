@@ -61,6 +61,16 @@ impl Batch {
         }
     }
 
+    /// Moves record `i` behind all others.
+    pub fn move_to_end(&mut self, i: usize) {
+        if let Some(&r) = self.recs.get(i)
+            && r.first != DROPPED
+        {
+            self.recs.push(r);
+            self.drop_record(i);
+        }
+    }
+
     /// Whether record `i` was dropped and not yet swept.
     pub fn is_dropped(&self, i: usize) -> bool {
         self.rec(i).first == DROPPED

@@ -5,6 +5,7 @@ pub mod grep;
 mod keys;
 pub mod kubernetes;
 pub mod modify;
+pub mod multiline;
 pub mod nest;
 pub mod parser;
 pub mod record_modifier;
@@ -22,9 +23,11 @@ mod words;
 use crate::conf::PluginInfo;
 use crate::conf::storage::StorageType;
 use crate::event::{Batch, Record, Tag};
+use crate::input::Ack;
 use crate::plugin::MakeCx;
 use crate::time::Time;
 use rustc_hash::FxHashMap;
+use std::time::Instant;
 
 /// A step between input and outputs. It sees each record once, in the order of the configuration.
 pub trait Filter {
@@ -32,9 +35,25 @@ pub trait Filter {
     /// engine sweeps them out before the next filter.
     fn apply(&mut self, batch: &mut Batch, cx: &mut FilterCx);
 
-    /// Whether the filter may call [`FilterCx::emit`]; the engine then gives it an emitter with this memory limit in bytes.
+    /// Whether the filter may call [`FilterCx::emit`], or hold records back; the engine then gives it an emitter with this
+    /// memory limit in bytes.
     fn emits(&self) -> Option<Emitter> {
         None
+    }
+
+    /// Memory of the records that it holds back, in bytes. Over the emitter's limit inputs are paused.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// When it gives records back that it holds, at the latest.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Gives records back with [`FilterCx::give_back`]: those that are due, or all at the end.
+    fn release(&mut self, cx: &mut FilterCx, all: bool) {
+        let _ = (cx, all);
     }
 }
 
@@ -47,6 +66,8 @@ pub struct Emitter {
     pub mem_buf_limit: usize,
     /// Where its records wait.
     pub storage: StorageType,
+    /// Its records go on behind the filter, not at the head of the pipeline.
+    pub resumes: bool,
 }
 
 /// What a filter may use while it works on a batch.
@@ -56,15 +77,48 @@ pub struct FilterCx {
     pub now: Time,
     /// Set to ask the engine to drain and to exit with this code.
     pub exit: Option<u8>,
-    emitted: Vec<Batch>,
+    /// Of the records in the batch.
+    acks: Vec<Ack>,
+    /// Of records that were held back and are in the batch now.
+    more: Vec<Ack>,
+    emitted: Vec<Emitted>,
     /// Where the batch of a tag is: tags made of data may be many.
     index: FxHashMap<Tag, usize>,
+}
+
+/// Records for a filter's emitter.
+#[derive(Debug)]
+pub struct Emitted {
+    /// The records.
+    pub batch: Batch,
+    /// Their acknowledgements; those of the batch at hand when `None`.
+    pub acks: Option<Vec<Ack>>,
 }
 
 impl FilterCx {
     /// A context for one run over one batch.
     pub fn new(now: Time) -> Self {
-        Self { now, exit: None, emitted: Vec::new(), index: FxHashMap::default() }
+        Self::with_acks(now, Vec::new())
+    }
+
+    /// The same over a batch that somebody waits for.
+    pub fn with_acks(now: Time, acks: Vec<Ack>) -> Self {
+        Self { now, exit: None, acks, more: Vec::new(), emitted: Vec::new(), index: FxHashMap::default() }
+    }
+
+    /// The acknowledgements of the batch's fresh records: to keep with those that are held back.
+    pub fn acks(&self) -> &[Ack] {
+        &self.acks
+    }
+
+    /// A record that was held back is in the batch now: these fire with it.
+    pub fn join(&mut self, acks: Vec<Ack>) {
+        self.more.extend(acks);
+    }
+
+    /// Sends on what was held back, behind this filter.
+    pub fn give_back(&mut self, batch: Batch, acks: Vec<Ack>) {
+        self.emitted.push(Emitted { batch, acks: Some(acks) });
     }
 
     /// Sends a copy of a record to the head of the pipeline under another tag.
@@ -73,20 +127,25 @@ impl FilterCx {
             Some(&at) => at,
             None => {
                 let tag = Tag::new(tag);
-                self.emitted.push(Batch::new(tag.clone()));
+                self.emitted.push(Emitted { batch: Batch::new(tag.clone()), acks: None });
                 self.index.insert(tag, self.emitted.len() - 1);
                 self.emitted.len() - 1
             }
         };
-        if let Some(b) = self.emitted.get_mut(at) {
-            b.push_record(record);
+        if let Some(e) = self.emitted.get_mut(at) {
+            e.batch.push_record(record);
         }
     }
 
-    /// What was emitted, one batch per tag.
-    pub fn take_emitted(&mut self) -> Vec<Batch> {
+    /// What was emitted, one batch per tag, and what was given back.
+    pub fn take_emitted(&mut self) -> Vec<Emitted> {
         self.index.clear();
         std::mem::take(&mut self.emitted)
+    }
+
+    /// What [`Self::join`] was given.
+    pub fn take_joined(&mut self) -> Vec<Ack> {
+        std::mem::take(&mut self.more)
     }
 }
 
@@ -104,6 +163,7 @@ pub static PLUGINS: &[&FilterPlugin] = &[
     &grep::PLUGIN,
     &kubernetes::PLUGIN,
     &modify::PLUGIN,
+    &multiline::PLUGIN,
     &nest::PLUGIN,
     &parser::PLUGIN,
     &record_modifier::PLUGIN,

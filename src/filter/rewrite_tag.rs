@@ -64,7 +64,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Filter>> {
     let mem_buf_limit = usize::try_from(conf.emitter_mem_buf_limit.0).unwrap_or(usize::MAX);
     Some(Box::new(RewriteTag {
         rules: rules.into_iter().collect::<Option<_>>()?,
-        emitter: Emitter { name, mem_buf_limit, storage: conf.emitter_storage_type },
+        emitter: Emitter { name, mem_buf_limit, storage: conf.emitter_storage_type, resumes: false },
         groups: Slots::default(),
         scratch: Vec::new(),
         tag: Vec::new(),
@@ -143,8 +143,11 @@ mod tests {
         apply(&mut *f, &mut b, &mut cx);
         assert_eq!(lines(&b), stays, "{rules:?}");
         let emitted = cx.take_emitted();
-        let got: Vec<_> =
-            emitted.iter().flat_map(|b| b.records().map(|r| format!("{} {}", b.tag(), json(r.body())))).collect();
+        let got: Vec<_> = emitted
+            .iter()
+            .map(|e| &e.batch)
+            .flat_map(|b| b.records().map(|r| format!("{} {}", b.tag(), json(r.body()))))
+            .collect();
         assert_eq!(got, sent, "{rules:?}");
     }
 
@@ -189,6 +192,7 @@ mod tests {
         assert!(b.is_empty());
         assert_eq!(emitted.len(), 100);
         for (n, e) in emitted.iter().enumerate() {
+            let e = &e.batch;
             assert_eq!((&**e.tag(), e.len()), (format!("v{n}").as_str(), 3));
             let times = [0, 100, 200].map(|round| (START + n as i64 + round) * 1_000_000_000);
             assert_eq!(e.records().map(|r| r.time().0).collect::<Vec<_>>(), times);

@@ -18,6 +18,8 @@ const CONFS: &[(&str, Conf)] = &[
     ("modify", &[("Rename", "log a"), ("Hard_copy", "m log"), ("Set", "b x"), ("Remove_wildcard", "a")]),
     ("modify", &[("Condition", "A_key_matches ^a"), ("Move_to_start", "m"), ("Copy", "a c"), ("Hard_rename", "b log")]),
     ("modify", &[("Remove", "a"), ("Remove", "b"), ("Remove_regex", "o.$"), ("Move_to_end", "a"), ("Add", "a 1")]),
+    ("multiline", &[("Multiline.Parser", "java, python"), ("Multiline.Key_Content", "a")]),
+    ("multiline", &[("Mode", "partial_message"), ("Buffer", "off")]),
     (
         "nest",
         &[("Operation", "nest"), ("Wildcard", "a*"), ("Wildcard", "log"), ("Nest_under", "m"), ("Add_prefix", "p")],
@@ -102,8 +104,10 @@ proptest! {
             let mut filter = instance(plugin(name), conf);
             filter.apply(&mut b, &mut cx);
             let dropped = b.sweep();
-            prop_assert_eq!(b.fresh().len() + dropped, had);
-            let emitted: usize = cx.take_emitted().iter().map(|e| e.len()).sum();
+            // What multiline joins or moves stands behind the others.
+            prop_assert!(b.fresh().len() + dropped == had || name == "multiline");
+            prop_assert!(b.fresh().len() <= had);
+            let emitted: usize = cx.take_emitted().iter().map(|e| e.batch.len()).sum();
             prop_assert!(emitted == 0 || filter.emits().is_some());
             prop_assert!(emitted <= had);
             for line in lines(&b) {

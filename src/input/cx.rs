@@ -200,6 +200,11 @@ impl Ack {
         Self(Rc::new(AckInner { done: RefCell::new(Some(Box::new(done))), lost: Cell::new(false) }))
     }
 
+    /// Whether both are of one commit.
+    pub fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The records were not delivered: the callback will not run.
     pub fn lose(&self) {
         self.0.lost.set(true);

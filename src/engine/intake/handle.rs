@@ -24,7 +24,7 @@ impl Intake for Rc<InputState> {
 
     fn commit(&self, tag: &Tag, ack: Option<Ack>) {
         if let Some(core) = self.core.upgrade() {
-            self.ingest(&core, tag, ack);
+            self.ingest(&core, tag, ack.into_iter().collect());
         }
     }
 

@@ -109,7 +109,7 @@ impl Filter for Sieve {
     }
 
     fn emits(&self) -> Option<Emitter> {
-        Some(Emitter { name: "emitter".into(), mem_buf_limit: self.limit, storage: self.storage })
+        Some(Emitter { name: "emitter".into(), mem_buf_limit: self.limit, storage: self.storage, resumes: false })
     }
 }
 

@@ -138,6 +138,7 @@ fn engine(world: &Rc<World>, root: Option<&Path>) -> Engine {
             name: "sieve".into(),
             filter: RefCell::new(filter),
             stats: FilterStats::default(),
+            held: Default::default(),
             emitter: Some(Rc::new(InputState::new(&core, spec))),
         }
     });

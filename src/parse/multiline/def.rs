@@ -1,9 +1,10 @@
 //! A `[MULTILINE_PARSER]` section: its keys, and the definition they make.
 
+use super::joiner::is_true;
 use super::rules::{RuleText, Rules};
 use crate::conf::{Many, Section, check};
 use crate::error::Diags;
-use crate::event::Key;
+use crate::event::{Cells, Key};
 use crate::parse::{ParserDef, ParserSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -64,6 +65,19 @@ pub(super) enum Kind {
     First {
         others: Vec<ParserDef>,
     },
+    /// Records are pieces of messages that Docker's log drivers cut, and say so in fields.
+    Pieces(PieceKeys),
+}
+
+/// The fields of such a piece.
+#[derive(Debug)]
+pub(super) struct PieceKeys {
+    /// That it is one.
+    pub(super) is: Key,
+    /// Of which message.
+    pub(super) id: Key,
+    /// That it is the last one.
+    pub(super) last: Key,
 }
 
 /// A definition, checked and compiled; clones share it.
@@ -112,8 +126,26 @@ impl MultilineDef {
         Self(Rc::new(Def { kind, flush, content: None, pattern: None, group: None, parser: Some(first) }))
     }
 
+    /// For records that are pieces of messages cut by Docker's log drivers: `partial_message`, `partial_id`, `partial_last`.
+    pub fn of_pieces() -> Self {
+        let keys =
+            PieceKeys { is: Key::of("partial_message"), id: Key::of("partial_id"), last: Key::of("partial_last") };
+        let (kind, flush) = (Kind::Pieces(keys), Duration::from_secs(2));
+        Self(Rc::new(Def { kind, flush, content: None, pattern: None, group: None, parser: None }))
+    }
+
     pub(super) fn def(&self) -> &Def {
         &self.0
+    }
+}
+
+impl Def {
+    /// Whether a record may have to be joined with others.
+    pub(super) fn concerns(&self, cells: Cells<'_>) -> bool {
+        match &self.kind {
+            Kind::Pieces(keys) => is_true(cells.find(keys.is)),
+            _ => true,
+        }
     }
 }
 

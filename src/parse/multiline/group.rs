@@ -1,6 +1,6 @@
 //! A record of which more lines may come.
 
-use crate::event::{Batch, Cell, Key, Source, Tag, Value};
+use crate::event::{Batch, Cell, Cells, Key, Source, Tag, Value};
 use crate::time::Time;
 use std::time::Instant;
 
@@ -72,6 +72,26 @@ impl<K: Default> Group<K> {
 }
 
 impl<K> Group<K> {
+    /// The metadata of its first record.
+    pub(super) fn set_meta(&mut self, meta: Cells<'_>) {
+        let mark = self.head.begin();
+        for (name, value) in meta {
+            let name = self.head.key(meta.name(name));
+            self.head.push_value(name, &value);
+        }
+        self.head.replace_meta(0, mark);
+    }
+
+    /// When the last line was added.
+    pub fn touched(&self) -> Instant {
+        self.touched
+    }
+
+    /// Memory that it holds, in bytes.
+    pub fn memory(&self) -> usize {
+        self.head.memory() + self.content.capacity() + self.name.capacity()
+    }
+
     /// Where its first line begins in its file, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset

@@ -6,7 +6,7 @@ use super::rules::Step;
 use crate::event::{Batch, Cells, Key, Source, Span, Value};
 use crate::parse::{Parsed, Parser};
 use crate::time::Time;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Records that one stream may have open; with more of them the oldest is taken as complete.
 const OPEN: usize = 32;
@@ -18,6 +18,8 @@ pub struct Joiner<K> {
     choices: Vec<Choice>,
     /// The longest text of a record, in bytes.
     limit: usize,
+    /// The field that is joined, and how long a record waits, whatever definitions say.
+    of_records: Option<(Key, Duration)>,
     spare: Vec<Group<K>>,
     scratch: Vec<u8>,
 }
@@ -95,7 +97,46 @@ impl<K: Default> Joiner<K> {
             };
             Choice { def, parser, others }
         };
-        Self { choices: defs.into_iter().map(choice).collect(), limit, spare: Vec::new(), scratch: Vec::new() }
+        let choices = defs.into_iter().map(choice).collect();
+        Self { choices, limit, of_records: None, spare: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// A joiner for [`Self::record`]: `key` is the field that is joined, `flush` how long a record waits for more.
+    pub fn of_records(defs: Vec<MultilineDef>, limit: usize, key: Key, flush: Duration) -> Self {
+        Self { of_records: Some((key, flush)), ..Self::new(defs, limit) }
+    }
+
+    /// Takes record `i` of `batch`, as it stands: no parser is asked. What it completes goes to `done`, in order; those come
+    /// before the record itself where that is not [`Placed::Taken`].
+    pub fn record(
+        &mut self,
+        open: &mut Open<K>,
+        batch: &Batch,
+        i: usize,
+        now: Instant,
+        done: &mut Vec<Group<K>>,
+    ) -> Placed {
+        let position = batch.position(i);
+        let line = Line { time: batch.record(i).time(), source: position.source, offset: position.offset, now };
+        let first = open.winner;
+        let others = (0..self.choices.len()).filter(|&c| c != first);
+        for choice in std::iter::once(first).chain(others) {
+            let before = open.groups.len();
+            let placed = self.place(choice, open, (batch.body(i), b""), &line, done);
+            if placed == Placed::Alone {
+                continue;
+            }
+            if open.groups.len() > before
+                && !batch.meta(i).is_empty()
+                && let Some(group) = open.groups.last_mut()
+            {
+                group.set_meta(batch.meta(i));
+            }
+            open.winner = choice;
+            return placed;
+        }
+        done.append(&mut open.groups);
+        Placed::Alone
     }
 
     /// Takes the line that stands at `text`. What it completes goes to `done`, in order; those come before the line itself where
@@ -117,7 +158,7 @@ impl<K: Default> Joiner<K> {
                 return placed;
             }
         }
-        open.groups.drain(..).for_each(|g| done.push(g));
+        done.append(&mut open.groups);
         Placed::Alone
     }
 
@@ -199,7 +240,11 @@ impl<K: Default> Joiner<K> {
     ) -> Placed {
         let Some(def) = self.choices.get(i).map(|c| c.def.clone()) else { return Placed::Alone };
         let def = def.def();
-        let (key, is_field) = content_of(def, cells);
+        let (key, is_field) = match self.of_records {
+            Some(_) if !def.concerns(cells) => return Placed::Whole(None),
+            Some((key, _)) => (Some(key).filter(|&k| matches!(cells.find(k), Some(Value::Str(_)))), true),
+            None => content_of(def, cells),
+        };
         if is_field && key.is_none() {
             // There is nothing to join.
             return Placed::Whole(None);
@@ -209,8 +254,17 @@ impl<K: Default> Joiner<K> {
             Some(Value::Str(text)) => text.meant(&mut scratch),
             _ => raw,
         };
-        let name = def.group.and_then(|k| cells.find(k)).and_then(|v| v.as_text()).map_or(&b""[..], |t| t.raw());
-        let placed = self.decide(def, open, &Entry { choice: i, cells, key, name, text, line }, done);
+        let name = match &def.kind {
+            Kind::Pieces(keys) => Some(keys.id),
+            _ => def.group,
+        };
+        let name = name.and_then(|k| cells.find(k)).and_then(|v| v.as_text()).map_or(&b""[..], |t| t.raw());
+        let placed = self.decide(
+            def,
+            open,
+            &Entry { choice: i, cells, key, name, text, line, is_piece: matches!(def.kind, Kind::Pieces(_)) },
+            done,
+        );
         self.scratch = scratch;
         placed
     }
@@ -233,6 +287,7 @@ impl<K: Default> Joiner<K> {
                 (true, found != *negate, None)
             }
             Kind::First { .. } => (false, false, None),
+            Kind::Pieces(keys) => (true, is_true(entry.cells.find(keys.last)), None),
         };
         // Lines of another kind stand between: what that kind had open is over.
         if open.groups.iter().any(|g| g.choice != entry.choice) {
@@ -249,7 +304,7 @@ impl<K: Default> Joiner<K> {
             }
         }
         if at.is_none() {
-            if ends && done.is_empty() && entry.key.is_some() {
+            if ends && done.is_empty() && entry.key.is_some() && !matches!(def.kind, Kind::Pieces(_)) {
                 return Placed::Whole(None);
             }
             self.begin(open, entry, done);
@@ -277,7 +332,9 @@ impl<K: Default> Joiner<K> {
         (group.time, group.source, group.offset) = (line.time, line.source, line.offset);
         if entry.key.is_some() {
             let mark = group.head.begin();
-            for (name, value) in entry.cells {
+            let of_pieces = |name: &[u8]| name.starts_with(b"partial_");
+            let is_piece = entry.is_piece;
+            for (name, value) in entry.cells.filter(|(name, _)| !is_piece || !of_pieces(entry.cells.name(*name))) {
                 let name = group.head.key(entry.cells.name(name));
                 group.head.push_value(name, &value);
             }
@@ -302,8 +359,8 @@ impl<K: Default> Joiner<K> {
     }
 
     fn due_of(&self, group: &Group<K>) -> Instant {
-        let flush = self.choices.get(group.choice).map_or_else(Default::default, |c| c.def.def().flush);
-        group.touched + flush
+        let of_def = || self.choices.get(group.choice).map_or_else(Default::default, |c| c.def.def().flush);
+        group.touched + self.of_records.map_or_else(of_def, |(_, flush)| flush)
     }
 
     /// Takes a written record's memory back.
@@ -330,11 +387,22 @@ struct Entry<'a> {
     name: &'a [u8],
     text: &'a [u8],
     line: &'a Line,
+    /// A piece of a message that Docker cut.
+    is_piece: bool,
 }
 
 impl Entry<'_> {
     fn is_of<K>(&self, group: &Group<K>) -> bool {
         group.choice == self.choice && group.name == self.name
+    }
+}
+
+/// What Docker's log drivers write for true.
+pub(super) fn is_true(value: Option<Value<'_>>) -> bool {
+    match value {
+        Some(Value::Bool(v)) => v,
+        Some(Value::Str(text)) => text.bytes().eq_ignore_ascii_case(b"true"),
+        _ => false,
     }
 }
 
@@ -379,7 +447,7 @@ fn append<K>(group: &mut Group<K>, def: &Def, text: &[u8]) {
             }
             content.extend_from_slice(text);
         }
-        (Kind::Last { .. } | Kind::First { .. }, _) => content.extend_from_slice(text),
+        (Kind::Last { .. } | Kind::First { .. } | Kind::Pieces(_), _) => content.extend_from_slice(text),
     }
 }
 

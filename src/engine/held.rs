@@ -1,0 +1,67 @@
+//! Records that filters hold back: counted against the limits, given back when they are due and at the end.
+
+use super::core::{Core, FilterState};
+use crate::filter::{Emitted, Filter, FilterCx};
+use crate::rt;
+use crate::time::Time;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+/// Wakes filters when what they hold is due.
+pub(super) async fn release_in_time(core: Rc<Core>) {
+    loop {
+        match core.release_at.get() {
+            None => core.release_sooner.wait().await,
+            Some(at) if at > rt::now() => rt::or(rt::sleep_until(at), core.release_sooner.wait()).await,
+            Some(_) => {
+                core.release_at.set(None);
+                core.release(false);
+                // A filter that is always due must not keep others from their turn.
+                rt::yield_now().await;
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Counts what a filter holds, and remembers when it is due.
+    pub(super) fn note_held(&self, state: &FilterState, filter: &dyn Filter) {
+        let Some(emitter) = &state.emitter else { return };
+        let held = filter.held();
+        let before = state.held.replace(held);
+        if held != before {
+            emitter.gate.resize_open(before, held);
+        }
+        if held < before {
+            self.eased();
+        }
+        if let Some(due) = filter.due()
+            && self.release_at.get().is_none_or(|at| due < at)
+        {
+            self.release_at.set(Some(due));
+            self.release_sooner.notify();
+        }
+    }
+
+    /// Has filters give back what they hold: what is due, or all of it.
+    pub(super) fn release(self: &Rc<Self>, all: bool) {
+        for state in self.filters() {
+            let Some(emitter) = &state.emitter else { continue };
+            let mut cx = FilterCx::new(Time::from_system(SystemTime::now()));
+            {
+                let mut filter = state.filter.borrow_mut();
+                filter.release(&mut cx, all);
+                self.note_held(state, &**filter);
+            }
+            for Emitted { batch, acks } in cx.take_emitted() {
+                state.stats.add_records.add(batch.len());
+                {
+                    use crate::input::Intake;
+                    let mut open = emitter.open(batch.tag());
+                    batch.records().for_each(|r| open.push_record(&r));
+                }
+                emitter.ingest(self, batch.tag(), acks.unwrap_or_default());
+            }
+        }
+    }
+}
