@@ -8,6 +8,7 @@ pub mod framer;
 pub mod head;
 pub mod http;
 pub mod interval;
+pub mod kmsg;
 pub mod pcap;
 pub mod random;
 pub mod reader;
@@ -71,6 +72,7 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &exec::PLUGIN,
     &head::PLUGIN,
     &http::PLUGIN,
+    &kmsg::PLUGIN,
     &pcap::PLUGIN,
     &random::PLUGIN,
     &stdin::PLUGIN,

@@ -128,6 +128,7 @@ fn every_plugin_has_a_case() {
 const ELSEWHERE: &[(&str, &str)] = &[
     ("input", "elasticsearch"),
     ("input", "http"),
+    ("input", "kmsg"),
     ("input", "random"),
     ("input", "syslog"),
     ("input", "tcp"),

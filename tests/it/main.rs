@@ -14,6 +14,7 @@ mod es_answers;
 mod faults;
 mod fuzz;
 mod golden;
+mod kmsg;
 #[cfg_attr(not(feature = "es"), allow(dead_code, unused_imports))]
 mod lab;
 mod layers;
