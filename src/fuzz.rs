@@ -2,9 +2,11 @@
 //!
 //! The targets under `fuzz/` are one line each; an ordinary test replays their seeds and mutations of them.
 
+mod lumberjack;
 mod streams;
 mod web;
 
+pub use lumberjack::lumberjack;
 pub use streams::http;
 pub use web::http_server;
 

@@ -13,6 +13,7 @@ pub mod json_read;
 pub mod json_stream;
 pub mod json_text;
 pub mod json_write;
+pub mod lumberjack;
 pub mod kmsg;
 pub mod msgpack_read;
 pub mod msgpack_write;

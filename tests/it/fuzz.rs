@@ -126,6 +126,11 @@ fn syslog() {
 }
 
 #[test]
+fn lumberjack() {
+    replay("lumberjack", collector::fuzz::lumberjack);
+}
+
+#[test]
 fn dns() {
     replay("dns", collector::fuzz::dns);
 }
@@ -174,6 +179,7 @@ fn no_target_is_left_out() {
             "ini.rs",
             "json.rs",
             "layers.rs",
+            "lumberjack.rs",
             "msgpack.rs",
             "regex.rs",
             "rejected.rs",
