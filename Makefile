@@ -3,13 +3,14 @@
 #   make test     all tests
 #   make faults   kills, rotations, broken destinations at full scale: some 15 minutes; FAULTS=rename,kill runs a part
 #   make live     packets at 50,000 a second and at the highest rate there is, between two network namespaces; as root
+#   make beats    a real Filebeat and a real Packetbeat send to the beats input: builds both with Go, some ten minutes at first
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
 
 SIZE ?= 512
 REPEATS ?= 3
 PROFILE ?= release
 
-.PHONY: run test faults live bench docs bless fuzz clean
+.PHONY: run test faults live beats bench docs bless fuzz clean
 
 run:
 	scripts/setup.sh build
@@ -33,6 +34,10 @@ live:
 	cargo build --release
 	COLLECTOR_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}/release/collector")" \
 	    cargo test --test it -- --ignored --exact --nocapture live::rates::at_full_rate
+
+beats:
+	scripts/setup.sh test
+	cargo test --test it -- --ignored --nocapture beats::real::
 
 bench:
 	scripts/setup.sh bench

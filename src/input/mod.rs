@@ -1,5 +1,6 @@
 //! Inputs: where records come from. One file per plugin, one line in [`PLUGINS`].
 
+pub mod beats;
 mod cx;
 pub mod dummy;
 pub mod elasticsearch;
@@ -67,6 +68,7 @@ pub struct InputPlugin {
 
 /// Every input, by name.
 pub static PLUGINS: &[&InputPlugin] = &[
+    &beats::PLUGIN,
     &dummy::PLUGIN,
     &elasticsearch::PLUGIN,
     &exec::PLUGIN,

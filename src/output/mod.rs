@@ -4,6 +4,7 @@ pub mod counter;
 #[cfg(feature = "es")]
 pub mod es;
 pub mod file;
+pub mod logstash;
 pub mod null;
 pub mod redis;
 pub mod stdout;
@@ -122,6 +123,9 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     #[cfg(feature = "es")]
     &es::OPENSEARCH,
     &file::PLUGIN,
+    &logstash::BEATS,
+    &logstash::LOGSTASH,
+    &logstash::LUMBERJACK,
     &null::PLUGIN,
     &redis::PLUGIN,
     &stdout::PLUGIN,

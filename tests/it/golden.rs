@@ -126,14 +126,18 @@ fn every_plugin_has_a_case() {
 
 /// Plugins whose output cannot be told beforehand, or that need a peer: other tests run them.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("input", "beats"),
     ("input", "elasticsearch"),
     ("input", "http"),
     ("input", "kmsg"),
     ("input", "random"),
     ("input", "syslog"),
     ("input", "tcp"),
+    ("output", "beats"),
     ("output", "counter"),
     ("output", "es"),
+    ("output", "logstash"),
+    ("output", "lumberjack"),
     ("output", "opensearch"),
     ("output", "redis"),
     ("output", "tcp"),

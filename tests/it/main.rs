@@ -1,6 +1,7 @@
 //! The only integration binary: the real program run as a child process, and the rules of the project.
 
 mod alloc;
+mod beats;
 #[cfg(all(feature = "es", feature = "tls"))]
 mod bulk_api;
 mod captures;
@@ -20,6 +21,7 @@ mod lab;
 mod layers;
 #[cfg(feature = "pcap")]
 mod live;
+mod logstash;
 mod multiline;
 mod net;
 #[cfg(not(feature = "pcap"))]

@@ -1,0 +1,433 @@
+//! One connection: windows in, acknowledgements out.
+
+use super::events::{Events, Made, Options};
+use super::ledger::Ledger;
+use crate::event::{Batch, Tag};
+use crate::fmt::lumberjack::{Decoder, Event, Frame, Limits, Version, Wrong};
+use crate::input::serve::{AckWhen, Peer};
+use crate::input::{Ack, InputCx};
+use crate::net::Stream;
+use crate::rt::{Notify, now, or, sleep_until, timeout, yield_now};
+use crate::util::ratelimit::RateLimit;
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Bytes read at a time.
+const READ: usize = 64 << 10;
+/// Bytes of events in a commit: what a packed frame unpacks to is not taken in one go.
+const PIECE: usize = 256 << 10;
+/// Events in a window that are believed; Beats send some 2,000.
+const WINDOW: u32 = 1 << 20;
+/// Pairs in an event of version 1.
+const PAIRS: u32 = 10_000;
+/// Bytes that a packed frame may unpack to. They are never held.
+const UNPACKED: u64 = 4 << 30;
+/// Commits of a connection that may wait to be safe: beyond it nothing more is read.
+const OWED: usize = 1024;
+/// Memory that unfinished events of all connections may take, in bytes; beyond it those that hold more than [`LONG`] are closed.
+const HELD: usize = 64 << 20;
+const LONG: usize = 256 << 10;
+/// A peer that waits for its acknowledgement hears something this often. Beats give up after 30 s.
+const KEEPALIVE: Duration = Duration::from_secs(3);
+/// How long an acknowledgement may take to be sent.
+const SPEAK: Duration = Duration::from_secs(30);
+/// How long the peer's goodbye is waited for.
+const GOODBYE: Duration = Duration::from_millis(200);
+/// Bytes that count as a sign of life; fewer do not, unless a frame ends with them.
+const ALIVE: usize = 4096;
+
+/// What all connections of an instance use.
+pub struct Shared {
+    /// When windows are acknowledged.
+    pub ack: AckWhen,
+    options: Options,
+    limits: Limits,
+    idle: Duration,
+    held: Cell<usize>,
+    open: Cell<usize>,
+    closed: Notify,
+    said: RefCell<RateLimit>,
+}
+
+impl Shared {
+    /// Nothing is open yet. `event` is the longest event in bytes, `idle` how long a connection may be silent; zero is for ever.
+    pub fn new(options: Options, event: usize, idle: Duration, ack: AckWhen) -> Self {
+        let limits = Limits { window: WINDOW, event, pairs: PAIRS, unpacked: UNPACKED };
+        let (held, open, closed, said) = Default::default();
+        Self { ack, options, limits, idle, held, open, closed, said }
+    }
+
+    /// Waits until no connection is open.
+    pub async fn all_closed(&self) {
+        while self.open.get() > 0 {
+            self.closed.wait().await;
+        }
+    }
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+enum End {
+    /// Nobody is to blame.
+    Quiet(String),
+    /// The peer is.
+    Refused(&'static str, String),
+}
+
+impl From<io::Error> for End {
+    fn from(e: io::Error) -> Self {
+        Self::Quiet(e.to_string())
+    }
+}
+
+impl From<Wrong> for End {
+    fn from(wrong: Wrong) -> Self {
+        Self::Refused("protocol errors", wrong.to_string())
+    }
+}
+
+/// What to do next.
+enum Next {
+    Read(usize),
+    Look,
+    Tick,
+    Leave,
+    Over,
+}
+
+/// What was committed in one go.
+struct Piece {
+    events: usize,
+    /// Version and number of the last of them.
+    version: Version,
+    seq: u32,
+    /// Its window ends with it.
+    last: bool,
+    /// The stream may hold more frames.
+    more: bool,
+    texts: u64,
+    cut: u64,
+}
+
+/// A connection with its peer.
+pub struct Connection {
+    cx: InputCx,
+    shared: Rc<Shared>,
+    stream: Stream,
+    peer: Peer,
+    decoder: Decoder,
+    events: Events,
+    version: Version,
+    ledger: Rc<Ledger>,
+    /// Where records that choose their tags are made.
+    scratch: Option<Batch>,
+    /// What [`Shared::held`] counts for it.
+    held: usize,
+    /// Bytes that came since the last sign of life.
+    came: usize,
+    alive: Instant,
+    spoke: Instant,
+    leaving: bool,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(cx: InputCx, shared: Rc<Shared>, stream: Stream, peer: Peer) -> Self {
+        shared.open.set(shared.open.get() + 1);
+        let scratch = shared.options.has_tags().then(|| Batch::new(cx.tag().clone()));
+        let decoder = Decoder::new(shared.limits);
+        let (events, ledger, begin) = (Events::default(), Rc::default(), now());
+        Self {
+            cx,
+            shared,
+            stream,
+            peer,
+            decoder,
+            events,
+            version: Version::V2,
+            ledger,
+            scratch,
+            held: 0,
+            came: 0,
+            alive: begin,
+            spoke: begin,
+            leaving: false,
+        }
+    }
+
+    /// Serves it to its end.
+    pub async fn serve(mut self) {
+        let label = self.cx.label().to_owned();
+        match self.run().await {
+            Ok(()) => {
+                // Closing with words of the peer unread would take our last ones with it.
+                timeout(GOODBYE, async {
+                    let mut rest = [0; 4096];
+                    let _ = self.stream.finish().await;
+                    while self.stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
+                })
+                .await;
+            }
+            Err(End::Quiet(why)) => log::debug!("[{label}] connection of {}: {why}", self.peer),
+            Err(End::Refused(what, why)) => {
+                self.cx.count(what, 1);
+                let held = self.shared.said.borrow_mut().allow(why.as_bytes(), Instant::now());
+                if let Some(held) = held {
+                    let more = if held > 0 { format!(" ({held} more of these were held back)") } else { String::new() };
+                    log::warn!("[{label}] {}: {why}; the connection is closed{more}", self.peer);
+                }
+            }
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), End> {
+        let mut more = false;
+        loop {
+            let can_take = more && self.may_commit();
+            if can_take {
+                more = self.take()?;
+                // A peer that never runs dry must not keep the others from their turn.
+                yield_now().await;
+            }
+            self.acknowledge().await?;
+            if self.leaving && self.ledger.len() == 0 {
+                return Ok(());
+            }
+            if can_take && more {
+                continue;
+            }
+            match self.next(more).await? {
+                Next::Read(0) => {
+                    // It may still listen.
+                    log::debug!("[{}] {} has said everything", self.cx.label(), self.peer);
+                    self.leaving = true;
+                }
+                Next::Read(n) => {
+                    self.came += n;
+                    more = true;
+                    self.account()?;
+                }
+                Next::Look => {}
+                Next::Tick => self.tick().await?,
+                Next::Leave => self.leaving = true,
+                Next::Over => return self.acknowledge().await,
+            }
+        }
+    }
+
+    fn may_commit(&self) -> bool {
+        self.cx.has_room() && self.ledger.len() < OWED && !self.leaving
+    }
+
+    /// Waits for bytes, for something to acknowledge, or for the time to say that work goes on.
+    async fn next(&mut self, more: bool) -> Result<Next, End> {
+        let (reads, leaving) = (!more && self.may_commit(), self.leaving);
+        let owes = self.ledger.len() > 0;
+        if !reads || owes {
+            // It is not the peer who lets us wait.
+            self.alive = now();
+        }
+        let idle = self.shared.idle;
+        let until = match owes {
+            true => Some(self.spoke + KEEPALIVE),
+            false => (reads && !idle.is_zero()).then(|| self.alive + idle),
+        };
+        let Self { cx, stream, decoder, ledger, .. } = self;
+        let read = async {
+            if reads {
+                let read = stream.read_with(|from| {
+                    let got = from.read(decoder.room(READ));
+                    match &got {
+                        Ok(n) => decoder.filled(*n),
+                        Err(_) => decoder.rest(),
+                    }
+                    got
+                });
+                return Ok(Next::Read(read.await?));
+            }
+            if leaving || cx.has_room() {
+                return pending().await;
+            }
+            cx.wait_for_room().await;
+            Ok(Next::Look)
+        };
+        let acks = async {
+            ledger.changed.wait().await;
+            Ok(Next::Look)
+        };
+        let end = async {
+            if leaving {
+                cx.drained().await;
+                return Ok(Next::Over);
+            }
+            cx.stopping().await;
+            Ok(Next::Leave)
+        };
+        let time = async {
+            match until {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+            Ok(Next::Tick)
+        };
+        // The end comes first: once it has begun nothing waits for room any more.
+        or(end, or(acks, or(read, time))).await
+    }
+
+    /// Says that work goes on, or ends what is idle.
+    async fn tick(&mut self) -> Result<(), End> {
+        if self.ledger.len() == 0 {
+            let why = if self.decoder.is_between() { "idle" } else { "a window that does not go on" };
+            self.cx.count("idle connections", 1);
+            return Err(End::Quiet(format!("{why} for {:?} (Idle_Timeout)", self.shared.idle)));
+        }
+        self.spoke = now();
+        match self.ledger.keepalive() {
+            Some(frame) => self.speak(&frame).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn acknowledge(&mut self) -> Result<(), End> {
+        let mut frames = Vec::new();
+        loop {
+            frames.clear();
+            self.ledger.due(&mut frames);
+            if frames.is_empty() {
+                return Ok(());
+            }
+            self.speak(&frames).await?;
+        }
+    }
+
+    async fn speak(&mut self, frames: &[u8]) -> Result<(), End> {
+        self.spoke = now();
+        match timeout(SPEAK, self.stream.write_all(frames)).await {
+            Some(done) => Ok(done?),
+            None => Err(End::Quiet("it does not take its acknowledgements".into())),
+        }
+    }
+
+    /// Counts what is held of an unfinished event, over all connections.
+    fn account(&mut self) -> Result<(), End> {
+        let memory = self.decoder.memory();
+        let all = (self.shared.held.get() + memory).saturating_sub(self.held);
+        self.shared.held.set(all);
+        self.held = memory;
+        if all > HELD && memory > LONG {
+            let why = "unfinished long events of all connections take more than 64 MiB: the peer may send it again";
+            return Err(End::Refused("refused long events", why.into()));
+        }
+        Ok(())
+    }
+
+    /// Commits events up to the end of a window, or [`PIECE`] bytes of them; whether there may be more.
+    fn take(&mut self) -> Result<bool, End> {
+        let cx = self.cx.clone();
+        let (piece, wrong) = match self.scratch.take() {
+            None => self.fill(&mut cx.batch(cx.tag())),
+            Some(mut scratch) => {
+                let filled = self.fill(&mut scratch);
+                self.scratch = Some(scratch);
+                filled
+            }
+        };
+        if piece.events > 0 {
+            self.commit(&piece);
+        }
+        if piece.events > 0 || self.came >= ALIVE {
+            (self.alive, self.came) = (now(), 0);
+        }
+        self.account()?;
+        match wrong {
+            Some(end) => Err(end),
+            None => Ok(piece.more),
+        }
+    }
+
+    fn fill(&mut self, batch: &mut Batch) -> (Piece, Option<End>) {
+        let Self { cx, shared, decoder, events, peer, version, .. } = self;
+        let time = cx.now();
+        let mut piece = Piece { events: 0, version: *version, seq: 0, last: false, more: false, texts: 0, cut: 0 };
+        let mut bytes = 0;
+        loop {
+            match decoder.next_frame() {
+                Ok(None) => return (piece, None),
+                Ok(Some(Frame::Window(v, _))) => {
+                    *version = v;
+                    // A window before it that was not complete ends here.
+                    if piece.events > 0 {
+                        break;
+                    }
+                }
+                Ok(Some(Frame::Event { seq, event, last })) => {
+                    bytes += match &event {
+                        Event::Json(text) | Event::Cut(text) => text.len(),
+                        Event::Pairs(pairs) => pairs.clone().map(|(k, v)| k.len() + v.len()).sum(),
+                    };
+                    match events.push(&shared.options, batch, event, peer.as_str(), time) {
+                        Made::Whole => {}
+                        Made::Text => piece.texts += 1,
+                        Made::Cut => piece.cut += 1,
+                    }
+                    piece.events += 1;
+                    (piece.version, piece.seq, piece.last) = (*version, seq, last);
+                    if last || bytes >= PIECE {
+                        break;
+                    }
+                }
+                Err(wrong) => return (piece, Some(wrong.into())),
+            }
+        }
+        piece.more = true;
+        (piece, None)
+    }
+
+    fn commit(&mut self, piece: &Piece) {
+        let Self { cx, shared, events, ledger, scratch, .. } = self;
+        let id = ledger.add(piece.version, piece.seq, piece.last);
+        let ack = (shared.ack == AckWhen::Delivered).then(|| {
+            let ledger = ledger.clone();
+            Ack::new(move || ledger.safe(id))
+        });
+        match scratch {
+            None => cx.commit_now(cx.tag(), ack),
+            Some(scratch) => {
+                let mut tags: Vec<Tag> = Vec::new();
+                for (record, tag) in scratch.records().zip(&events.tags) {
+                    let tag = tag.as_ref().unwrap_or(cx.tag());
+                    cx.batch(tag).push_record(&record);
+                    if !tags.contains(tag) {
+                        tags.push(tag.clone());
+                    }
+                }
+                tags.iter().for_each(|tag| cx.commit_now(tag, ack.clone()));
+                events.tags.clear();
+                scratch.recycle(cx.tag().clone(), PIECE);
+            }
+        }
+        if shared.ack == AckWhen::Received {
+            ledger.safe(id);
+        }
+        cx.count("not parsed", piece.texts);
+        if piece.cut > 0 {
+            cx.count("cut events", piece.cut);
+            cx.lost(0, "events longer than Buffer_Max_Size were cut: raise it");
+        }
+        if piece.last {
+            cx.count("windows", 1);
+            cx.hurry();
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.held.set(self.shared.held.get().saturating_sub(self.held));
+        self.shared.open.set(self.shared.open.get().saturating_sub(1));
+        self.shared.closed.notify();
+    }
+}
