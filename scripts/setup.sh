@@ -2,7 +2,7 @@
 # Installs what a fresh Debian or Ubuntu machine with a Rust toolchain still lacks.
 #   scripts/setup.sh build    a C compiler (for SQLite and the TLS library), libpcap (for live capture)
 #   scripts/setup.sh test     also a JDK and Maven, for the tests against a real search engine, faketime for those whose
-#                             clock jumps, and nginx, dnsmasq, openssl, ip and ping for those that capture packets
+#                             clock jumps, InfluxDB, and nginx, dnsmasq, openssl, ip and ping for those that capture packets
 #   scripts/setup.sh bench    also Python 3, which runs the program and measures it
 set -euo pipefail
 
@@ -28,6 +28,7 @@ case "${1:-build}" in
         command -v mvn >/dev/null || optional+=(maven)
         command -v faketime >/dev/null || optional+=(faketime)
         [ -x /usr/sbin/nginx ] || optional+=(nginx-light)
+        command -v influxd >/dev/null || optional+=(influxdb)
         [ -x /usr/sbin/dnsmasq ] || optional+=(dnsmasq-base)
         command -v openssl >/dev/null || optional+=(openssl)
         command -v ip >/dev/null || [ -x /sbin/ip ] || optional+=(iproute2)
@@ -58,7 +59,7 @@ if ! install; then
     echo "setup: cannot install ${wanted[*]}: as root, run 'apt-get install ${wanted[*]}'." >&2
     case " ${packages[*]} " in *" libpcap-dev "*)
         echo "setup: without libpcap-dev a build without live capture is possible (packets of files are still read):" >&2
-        echo "    cargo build --release --no-default-features --features tls,es,sqlite,encodings" >&2
+        echo "    cargo build --release --no-default-features --features tls,http,es,sqlite,encodings" >&2
         ;;
     esac
     [ "${#packages[@]}" -eq 0 ] || exit 1

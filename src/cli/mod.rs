@@ -6,7 +6,7 @@ pub mod docs;
 pub mod flags;
 pub mod help;
 pub mod run;
-#[cfg(feature = "es")]
+#[cfg(feature = "http")]
 pub mod setup;
 
 pub use args::{Action, Args};

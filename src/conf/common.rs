@@ -172,11 +172,11 @@ crate::config! {
         prefer_ipv4: bool => "net.dns.prefer_ipv4" = "off",
         /// Try IPv6 addresses first.
         prefer_ipv6: bool => "net.dns.prefer_ipv6" = "off",
+        /// Leave the proxies of the environment alone (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), which
+        /// outputs over HTTP go through otherwise.
+        proxy_env_ignore: bool => "net.proxy_env_ignore" = "off",
     }
-    unserved [
-        "net.connect_timeout_log_error=on", "net.dns.mode=UDP", "net.dns.resolver",
-        "net.proxy_env_ignore=off"
-    ]
+    unserved ["net.connect_timeout_log_error=on", "net.dns.mode=UDP", "net.dns.resolver"]
 }
 
 crate::config! {

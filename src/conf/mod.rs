@@ -7,6 +7,7 @@ pub mod check;
 pub mod common;
 pub mod env;
 pub mod formats;
+pub mod header;
 pub mod include;
 pub mod ini;
 pub mod load;

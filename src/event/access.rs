@@ -9,6 +9,7 @@ use nom::combinator::{map, map_res};
 use nom::multi::{fold_many0, many0};
 use nom::sequence::delimited;
 use nom::{IResult, Parser};
+use std::borrow::Cow;
 
 /// A compiled path to a value.
 ///
@@ -71,6 +72,15 @@ impl Accessor {
     /// Whether it leads into a map or an array.
     pub fn is_nested(&self) -> bool {
         !self.steps.is_empty()
+    }
+
+    /// The names of its parts, the top-level key first; an index is its decimal digits.
+    pub fn parts(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        let step = |step: &Step| match step {
+            Step::Key(key) => Cow::Borrowed(key.name()),
+            Step::Index(n) => Cow::Owned(n.to_string().into_bytes()),
+        };
+        std::iter::once(Cow::Borrowed(self.key.name())).chain(self.steps.iter().map(step))
     }
 
     /// The value in the body of a record; `None` when a part of the path is missing or no map or array.
@@ -179,6 +189,8 @@ mod tests {
             assert_eq!(get(path, json).as_deref(), *expected, "{path}");
         }
         assert_eq!(get("$a", "{}"), None);
+        let path = Accessor::parse("$m['a.b'][7]").unwrap();
+        assert_eq!(path.parts().collect::<Vec<_>>(), [&b"m"[..], b"a.b", b"7"]);
     }
 
     #[test]

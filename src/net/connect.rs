@@ -2,14 +2,14 @@
 
 use crate::conf::common::NetOut;
 use crate::rt::{Source, timeout};
-#[cfg(feature = "es")]
+#[cfg(feature = "http")]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::fmt;
 use std::io::{Error, ErrorKind, Result};
-#[cfg(feature = "es")]
+#[cfg(feature = "http")]
 use std::net::TcpStream;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -121,7 +121,7 @@ async fn tcp(addr: SocketAddr, options: &Options) -> Result<Source<OwnedFd>> {
 ///
 /// # Errors
 /// `TimedOut`, and whatever connect(2) answers.
-#[cfg(feature = "es")]
+#[cfg(feature = "http")]
 pub(super) fn tcp_blocking(addr: SocketAddr, options: &Options, limit: Option<Duration>) -> Result<TcpStream> {
     let fd = unconnected(addr, options)?;
     match rustix::net::connect(&fd, &addr) {

@@ -4,7 +4,7 @@
 
 pub mod connect;
 pub mod datagram;
-#[cfg(feature = "es")]
+#[cfg(feature = "http")]
 pub mod http;
 pub mod listen;
 pub mod resolve;
@@ -16,7 +16,7 @@ pub mod web;
 
 pub use connect::Target;
 pub use datagram::Datagrams;
-#[cfg(feature = "es")]
+#[cfg(feature = "http")]
 pub use http::HttpClient;
 pub use listen::Listener;
 pub use resolve::{Prefer, Resolver};

@@ -4,8 +4,18 @@ pub mod counter;
 #[cfg(feature = "es")]
 pub mod es;
 pub mod file;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "http")]
+pub mod influxdb;
+#[cfg(feature = "http")]
+pub mod loki;
 pub mod logstash;
 pub mod null;
+#[cfg(feature = "http")]
+pub mod opentelemetry;
+#[cfg(feature = "http")]
+pub mod request;
 pub mod redis;
 pub mod stdout;
 pub mod tcp;
@@ -123,10 +133,18 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     #[cfg(feature = "es")]
     &es::OPENSEARCH,
     &file::PLUGIN,
+    #[cfg(feature = "http")]
+    &http::PLUGIN,
+    #[cfg(feature = "http")]
+    &influxdb::PLUGIN,
+    #[cfg(feature = "http")]
+    &loki::PLUGIN,
     &logstash::BEATS,
     &logstash::LOGSTASH,
     &logstash::LUMBERJACK,
     &null::PLUGIN,
+    #[cfg(feature = "http")]
+    &opentelemetry::PLUGIN,
     &redis::PLUGIN,
     &stdout::PLUGIN,
     &tcp::PLUGIN,

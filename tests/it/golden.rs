@@ -136,9 +136,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("output", "beats"),
     ("output", "counter"),
     ("output", "es"),
+    ("output", "http"),
+    ("output", "influxdb"),
+    ("output", "loki"),
     ("output", "logstash"),
     ("output", "lumberjack"),
     ("output", "opensearch"),
+    ("output", "opentelemetry"),
     ("output", "redis"),
     ("output", "tcp"),
 ];

@@ -17,6 +17,9 @@ mod fuzz;
 mod golden;
 mod kmsg;
 #[cfg_attr(not(feature = "es"), allow(dead_code, unused_imports))]
+#[cfg(feature = "http")]
+mod http_out;
+#[cfg_attr(not(all(feature = "http", feature = "es")), allow(dead_code, unused_imports))]
 mod lab;
 mod layers;
 #[cfg(feature = "pcap")]

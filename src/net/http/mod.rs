@@ -1,5 +1,6 @@
 //! HTTP requests on worker threads: ureq's connections and keep-alive, our TLS.
 
+mod proxy;
 mod tcp;
 mod tls;
 mod watch;
@@ -7,9 +8,14 @@ mod watch;
 use super::connect::{Options, words};
 use super::{ClientTls, Prefer};
 use crate::conf::common::NetOut;
+use crate::time::Time;
+use crate::time::strptime::TimeFormat;
+use crate::time::zone::Zone;
+use crate::util::bytes::parse_u64;
 use flate2::read::MultiGzDecoder;
+pub use proxy::Way;
 use std::io::{self, ErrorKind, Read};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tcp::TcpConnector;
 use tls::TlsConnector;
 use ureq::typestate::WithBody;
@@ -35,6 +41,8 @@ pub struct HttpClient {
 pub struct Answer {
     /// The status, such as 200.
     pub status: u16,
+    /// When the server wants to be asked again (`Retry-After`, RFC 9110 §10.2.3), where it says so.
+    pub retry_after: Option<Duration>,
     body: Body,
     patience: Duration,
 }
@@ -51,16 +59,28 @@ impl HttpClient {
     /// # Errors
     /// When `net.source_address` is no address.
     pub fn new(net: &NetOut, pool: usize, tls: Option<ClientTls>) -> Result<Self, String> {
+        Self::on(&Way::default(), net, pool, tls)
+    }
+
+    /// A client for one server.
+    ///
+    /// # Errors
+    /// When `net.source_address` is no address, or a proxy's address is none.
+    pub fn on(way: &Way<'_>, net: &NetOut, pool: usize, tls: Option<ClientTls>) -> Result<Self, String> {
         let (pool, idle) = if net.keepalive { (pool, net.keepalive_idle_timeout) } else { (0, Duration::ZERO) };
         let set = |time: Duration| (!time.is_zero()).then_some(time);
         let patience = set(net.io_timeout).unwrap_or(PATIENCE);
+        let ignored = net.proxy_env_ignore;
+        let proxy = proxy::choose(way, |name| if ignored { None } else { std::env::var(name).ok() })?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("collector/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(set(net.connect_timeout))
             // What makes progress is never cut, however long it takes.
-            .timeout_per_read(Some(patience))
+            .timeout_per_read(Some(set(way.read_timeout).unwrap_or(patience)))
+            .timeout_recv_response(set(way.response_timeout))
+            .proxy(proxy)
             .timeout_per_write(Some(patience))
             // Answers are short, bodies are long.
             .input_buffer_size(16 * 1024)
@@ -102,7 +122,7 @@ impl HttpClient {
         let send = || {
             let mut request = begin();
             for (name, value) in headers {
-                request = request.header(*name, *value);
+                request = request.header(*name, value.as_bytes());
             }
             request.send(body)
         };
@@ -113,10 +133,11 @@ impl HttpClient {
         }
         let response = response.map_err(|e| explain(&e, self.patience))?;
         let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after").and_then(|v| wait(v.as_bytes()));
         let is_gzip = response.headers().get("content-encoding").is_some_and(|v| v == "gzip");
         let reader = response.into_body().into_reader();
         let body = if is_gzip { Body::Gzip(Box::new(MultiGzDecoder::new(reader))) } else { Body::Plain(reader) };
-        Ok(Answer { status, body, patience: self.patience })
+        Ok(Answer { status, retry_after, body, patience: self.patience })
     }
 }
 
@@ -150,6 +171,18 @@ impl Read for Answer {
     }
 }
 
+/// The value of `Retry-After`: seconds, or a date from now on.
+fn wait(value: &[u8]) -> Option<Duration> {
+    let value = value.trim_ascii();
+    if let Some(seconds) = parse_u64(value) {
+        return Some(Duration::from_secs(seconds));
+    }
+    let format = TimeFormat::compile("%a, %d %b %Y %H:%M:%S GMT", Zone::UTC).ok()?;
+    let now = Time::from_system(SystemTime::now());
+    let nanos = format.parse(value, now).ok()?.0.checked_sub(now.0)?;
+    Some(Duration::from_nanos(nanos.try_into().unwrap_or(0)))
+}
+
 /// A failed request in words that name the remedy.
 fn explain(e: &Error, patience: Duration) -> String {
     match e {
@@ -166,6 +199,8 @@ fn explain(e: &Error, patience: Duration) -> String {
         Error::Timeout(Timeout::PerRead) => format!("the server said nothing for {patience:?} (net.io_timeout)"),
         Error::Timeout(Timeout::PerWrite) => format!("the server took nothing for {patience:?} (net.io_timeout)"),
         Error::Timeout(Timeout::Connect) => "no connection in time (net.connect_timeout)".into(),
+        Error::Timeout(Timeout::RecvResponse) => "no answer in time (http.response_timeout)".into(),
+        Error::ConnectProxyFailed(why) => format!("the proxy makes no connection to the server: {why}"),
         Error::Timeout(t) => format!("timed out ({t})"),
         Error::Protocol(e) => format!("this is no HTTP: {e}"),
         other => other.to_string(),

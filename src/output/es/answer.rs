@@ -3,6 +3,7 @@
 //! Source: the bulk API of Elasticsearch 7.10 and OpenSearch: `{"took":…,"errors":…,"items":[{"create":{"status":…}}…]}`.
 
 use crate::fmt::json_stream::{JsonStream, StreamError};
+use crate::output::request::{quote, shorten};
 use std::io::{ErrorKind, Read};
 
 /// The longest piece of an answer without an item in it, in bytes. A longer one counts as an answer that never ends.
@@ -155,7 +156,7 @@ fn judge(status: Option<i64>, is_create: bool, why: Option<Why>) -> Verdict {
         Some((kind, text)) => format!("{status} {kind}: {text}"),
         None => format!("{status} no reason given"),
     };
-    let reason = cut(reason, REASON);
+    let reason = shorten(reason, REASON);
     if passes { Verdict::Retry(reason) } else { Verdict::Refused(reason) }
 }
 
@@ -205,23 +206,6 @@ fn text<R: Read>(json: &mut JsonStream<R>) -> Result<String, StreamError> {
     let mut bytes = Vec::new();
     json.text(&mut bytes, REASON)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
-}
-
-/// At most `most` bytes of a text; `…` stands for what is missing.
-pub fn cut(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        let room = most.saturating_sub('…'.len_utf8());
-        text.truncate((0..=room).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0));
-        text.push('…');
-        text.shrink_to_fit();
-    }
-    text
-}
-
-/// The start of a page on one line, at most so many bytes.
-pub fn quote(page: &[u8], most: usize) -> String {
-    let start = page.get(..page.len().min(most)).unwrap_or_default();
-    String::from_utf8_lossy(start).replace(|c: char| c.is_control(), " ")
 }
 
 #[cfg(test)]
@@ -366,9 +350,9 @@ mod tests {
 
     #[test]
     fn reasons_are_cut_between_characters() {
-        assert_eq!(cut("abc".into(), 3), "abc");
-        assert_eq!(cut("abcdef".into(), 5), "ab…");
-        assert_eq!(cut("ééé".into(), 5), "é…");
-        assert_eq!(cut("ééé".into(), 1), "…");
+        assert_eq!(shorten("abc".into(), 3), "abc");
+        assert_eq!(shorten("abcdef".into(), 5), "ab…");
+        assert_eq!(shorten("ééé".into(), 5), "é…");
+        assert_eq!(shorten("ééé".into(), 1), "…");
     }
 }

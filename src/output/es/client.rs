@@ -1,8 +1,9 @@
 //! Bulk requests on worker threads: gzip, authorization, answers judged item by item.
 
-use super::answer::{QUOTE, REASON, Verdict, cut, quote, read};
+use super::answer::{QUOTE, REASON, Verdict, read};
 use crate::net::HttpClient;
 use crate::net::http::Answer;
+use crate::output::request::{quote, shorten};
 use crate::output::{Outcome, Why};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -69,7 +70,7 @@ impl Left {
     }
 
     fn refuse(&mut self, record: u32, why: String) {
-        let why = if self.reasons < REASONS { why } else { cut(why, SHORT) };
+        let why = if self.reasons < REASONS { why } else { shorten(why, SHORT) };
         self.reasons += why.len();
         self.refused.push((record, why.into()));
     }

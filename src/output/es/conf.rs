@@ -2,26 +2,17 @@
 
 use super::client::Client;
 use crate::conf::Size;
-use crate::conf::common::{NetOut, OutputCommon, TlsClient};
+use crate::conf::common::{OutputCommon, TlsClient};
 use crate::event::Key;
 use crate::event::access::Accessor;
 use crate::fmt::es_bulk::{Action, Bulk, Id, IndexName};
-use crate::net::HttpClient;
+use crate::net::http::Way;
+use crate::output::request::{self, Gzip};
 use crate::plugin::MakeCx;
 use crate::time::strftime::{CachedFormatter, Formatter};
 use crate::time::zone::Zone;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-
-crate::conf_enum! {
-    /// How bodies are compressed.
-    pub enum Compress {
-        /// Not at all.
-        Off = "off" | "none" | "false",
-        /// gzip.
-        Gzip = "gzip",
-    }
-}
 
 crate::conf_enum! {
     /// `Write_Operation`.
@@ -69,7 +60,7 @@ crate::config! {
         /// `user:password` of the deployment.
         cloud_auth: Option<String> => "Cloud_Auth",
         /// Compress bodies.
-        compress: Compress => "Compress" = "off",
+        compress: Gzip => "Compress" = "off",
         /// Indices by day: `<prefix>-<date of the record>`.
         logstash_format: bool => "Logstash_Format" = "off",
         /// Their prefix.
@@ -176,7 +167,6 @@ fn accessor(cx: &mut MakeCx<'_>, key: &str, text: Option<&str>) -> Option<Option
 /// Where bodies go.
 pub fn client(conf: &EsConf, cx: &mut MakeCx<'_>, workers: usize) -> Option<Client> {
     let common = OutputCommon::load(cx.section, cx.diags)?;
-    let net = NetOut::load(cx.section, cx.diags)?;
     let mut tls = TlsClient::load(cx.section, cx.diags)?;
     let mut host = common.host.unwrap_or_else(|| "127.0.0.1".into());
     let mut port = common.port.unwrap_or(9200);
@@ -190,49 +180,29 @@ pub fn client(conf: &EsConf, cx: &mut MakeCx<'_>, workers: usize) -> Option<Clie
         };
         (host, port, tls.tls) = (h, p, true);
     }
-    let authorization = match (&conf.http_api_key, &conf.cloud_auth, &conf.http_user) {
-        (Some(key), _, _) => Some(format!("ApiKey {key}")),
-        (_, Some(auth), _) => Some(format!("Basic {}", BASE64_STANDARD.encode(auth))),
-        (_, _, Some(user)) => {
-            let pair = format!("{user}:{}", conf.http_passwd.as_deref().unwrap_or_default());
-            Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
-        }
-        _ => None,
+    let authorization = match (&conf.http_api_key, &conf.cloud_auth) {
+        (Some(key), _) => Some(format!("ApiKey {key}")),
+        (_, Some(auth)) => Some(format!("Basic {}", BASE64_STANDARD.encode(auth))),
+        _ => request::basic(conf.http_user.as_deref(), conf.http_passwd.as_deref()),
     };
-    let scheme = if tls.tls { "https" } else { "http" };
-    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
     let path = conf.path.as_deref().unwrap_or_default().trim_matches('/');
     let path = if path.is_empty() { String::new() } else { format!("/{path}") };
     // Only what is judged comes back: the answer to 10,000 documents stays small.
-    let mut url = format!("{scheme}://{host}:{port}{path}/_bulk?filter_path=errors,items.*.status,items.*.error");
+    let origin = request::origin(&host, port, tls.tls);
+    let mut url = format!("{origin}{path}/_bulk?filter_path=errors,items.*.status,items.*.error");
     if let Some(p) = &conf.pipeline {
         url.push_str("&pipeline=");
-        url.extend(form_encoded(p));
+        url.push_str(&request::percent_encoded(p));
     }
-    let tls = cx.client_tls(&tls)?;
-    let http = match HttpClient::new(&net, workers, tls) {
-        Ok(http) => http,
-        Err(why) => {
-            let key = "net.source_address";
-            return cx.refuse(key, format!("{key}: {why}"), "Give an address of this machine, for example 192.0.2.7.");
-        }
-    };
+    let way = Way { host: &host, tls: tls.tls, ..Way::default() };
+    let http = request::client(cx, &way, &tls, workers)?;
     Some(Client {
         http,
         url,
         authorization,
-        gzip: conf.compress == Compress::Gzip,
+        gzip: conf.compress == Gzip::On,
         trace_error: conf.trace_error,
         label: cx.label(),
-    })
-}
-
-/// Percent-encodes all but unreserved characters (RFC 3986 §2.3).
-fn form_encoded(text: &str) -> impl Iterator<Item = char> + '_ {
-    text.bytes().flat_map(|b| {
-        let plain = b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        let text = if plain { char::from(b).to_string() } else { format!("%{b:02X}") };
-        text.chars().collect::<Vec<_>>()
     })
 }
 
@@ -261,10 +231,5 @@ mod tests {
         for bad in ["prod", "prod:%%%", &id("eu.cloud.test"), &id("$x")] {
             assert_eq!(cloud_host(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn pipeline_names_are_encoded() {
-        assert_eq!(form_encoded("a b/c-1").collect::<String>(), "a%20b%2Fc-1");
     }
 }
