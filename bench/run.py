@@ -19,7 +19,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Cost against md5sum that is not to be exceeded.
-BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64}
+BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64, "http_out": 2.2}
 PEAK_MIB = 32
 IDLE_MIB = 5
 BINARY_MIB = 7
@@ -39,6 +39,7 @@ CRI = """[FILTER]
     Set cluster bench
 """
 ES = "[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"
+HTTP = ES.replace("Name es", "Name http") + "    URI /lines\n    Format json_lines\n"
 CASES = [
     ("null", "tail → null", "nginx", TAIL + NULL),
     ("nginx", "tail, parser nginx → null", "nginx", TAIL + "    Parser nginx\n" + NULL),
@@ -49,7 +50,10 @@ CASES = [
     ("es", "tail, parser nginx → es (counting server)", "nginx", TAIL + "    Parser nginx\n" + ES),
     ("es_disk", "the same with storage.type filesystem", "nginx",
      "    storage.path chunks\n" + TAIL + "    Parser nginx\n    DB tail.db\n    storage.type filesystem\n" + ES),
+    ("http_out", "tail, parser nginx → http (JSON lines, counting server)", "nginx", TAIL + "    Parser nginx\n" + HTTP),
 ]
+# Those with the counting server.
+SERVED = ("es", "es_disk", "http_out")
 
 # Captures: packets a CPU second that are to be reached. 100,000 flows at once are to fit into PACKET_PEAK_MIB.
 PACKET_BARS = {"http": 1_100_000, "dns": 500_000, "mix": 500_000, "flows": None}
@@ -135,7 +139,7 @@ def measure(case, conf, facts, binary, sink, work, repeats):
         # Both read from memory, not from the disk.
         warm(facts["path"])
         md5, _, _, _ = timed(["md5sum", facts["path"]], box)
-        server, port = start_sink(sink, box) if case.startswith("es") else (None, 0)
+        server, port = start_sink(sink, box) if case in SERVED else (None, 0)
         text = SERVICE + conf.format(file=facts["path"], dir=box, port=port)
         with open(os.path.join(box, "bench.conf"), "w") as out:
             out.write(text)
@@ -257,7 +261,7 @@ def check(case, facts, box, port, code):
     if case == "file":
         with open(os.path.join(box, "out"), "rb") as out:
             got = sum(block.count(b"\n") for block in iter(lambda: out.read(1 << 20), b""))
-    elif case.startswith("es"):
+    elif case in SERVED:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.request("GET", "/count")
         got = int(connection.getresponse().read())

@@ -1,6 +1,7 @@
 //! A bulk endpoint that only counts, in a process of its own so that its time is not the collector's.
 //!
-//! `bench-sink FILE`: writes `PORT` to FILE; `GET /count` answers the documents so far; every other request is a bulk request.
+//! `bench-sink FILE`: writes `PORT` to FILE; `GET /count` answers the documents so far; a request to `/lines` has one on each
+//! line; every other request is a bulk request.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -31,6 +32,7 @@ fn serve(stream: &TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
         let is_count = line.starts_with("GET /count");
+        let is_lines = line.starts_with("POST /lines");
         let is_short = line.contains("filter_path=");
         let mut length = 0;
         loop {
@@ -45,6 +47,9 @@ fn serve(stream: &TcpStream) -> std::io::Result<()> {
         reader.read_exact(&mut body)?;
         let answer = if is_count {
             DOCUMENTS.load(Ordering::SeqCst).to_string()
+        } else if is_lines {
+            DOCUMENTS.fetch_add(body.iter().filter(|b| **b == b'\n').count() as u64, Ordering::SeqCst);
+            String::new()
         } else {
             let lines = body.iter().filter(|b| **b == b'\n').count() as u64;
             DOCUMENTS.fetch_add(lines / 2, Ordering::SeqCst);

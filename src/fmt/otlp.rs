@@ -120,7 +120,7 @@ impl OtlpLogs {
             Value::Map(map) => Some(map),
             _ => None,
         });
-        for map in attributes {
+        if let Some(map) = attributes {
             map.for_each(|(key, value)| key_value(6, map.name(key), &Left::Whole(value), out));
         }
         if let Some(flags) = self.trace_flags.find(record, otlp, nanos).filter(|n| *n > 0) {

@@ -171,6 +171,11 @@ impl Read for Answer {
     }
 }
 
+/// Whether a request can go to `url`.
+pub fn is_address(url: &str) -> bool {
+    url.parse::<ureq::http::Uri>().is_ok()
+}
+
 /// The value of `Retry-After`: seconds, or a date from now on.
 fn wait(value: &[u8]) -> Option<Duration> {
     let value = value.trim_ascii();

@@ -13,7 +13,7 @@ use crate::conf::header::Header;
 use crate::event::View;
 use crate::fmt::codec::Codec;
 use crate::net::HttpClient;
-use crate::net::http::Way;
+use crate::net::http::{Way, is_address};
 use crate::plugin::MakeCx;
 use crate::rt::{LocalFuture, Workers, now, sleep_until};
 use crate::util::ratelimit::RateLimit;
@@ -171,7 +171,7 @@ impl Requests {
         let http = client(cx, &way, &tls, threads)?;
         let slash = if ask.uri.starts_with('/') { "" } else { "/" };
         let url = format!("{}{slash}{}", origin(host, common.port.unwrap_or(ask.port), tls.tls), ask.uri);
-        if url.parse::<ureq::http::Uri>().is_err() {
+        if !is_address(&url) {
             return cx.refuse("URI", format!("'{url}' is no address"), "Percent-encode what does not belong in one.");
         }
         let client = Client {
