@@ -156,16 +156,14 @@ fn points_arrive_in_a_real_influxdb_as_they_are() {
     let text = "a \"b\" \\ é 😀\nnext, = line\t";
     let (tag, key) = ("web 1,eu=x\\y", "odd key,=é");
     let record = json!({"log": text, "host": tag, key: "v", "n": -7, "f": 0.1, "small": 1.25e-9, "ok": true, "z": null, "m": {"k": ["q"]}, "time": 5});
-    let events =
-        format!("[1700000000.000000001, {record}][1700000000.000000001, {{\"n\":1}}][1700000001, {{\"n\":2}}]");
-    let keys =
-        "    Database logs\n    Tag_Keys host\n    Sequence_Tag off\n    Compress gzip\n";
+    let events = format!("[1700000000.5, {record}][1700000000.5, {{\"n\":1}}][1700000001, {{\"n\":2}}]");
+    let keys = "    Database logs\n    Tag_Keys host\n    Sequence_Tag off\n    Compress gzip\n";
     send(&lab, &conf("influxdb", port, &keys), &events).says(&["output influxdb.0: 3 records"]);
     let rows = rows(port, "SELECT * FROM \"t.x\" ORDER BY time");
     assert_eq!(rows.len(), 3, "points of one time stay apart: {rows:?}");
     let first = &rows[0];
     for (name, value) in [
-        ("time", json!(1_700_000_000_000_000_001_i64)),
+        ("time", json!(1_700_000_000_500_000_000_i64)),
         ("log", json!(text)),
         ("host", json!(tag)),
         (key, json!("v")),
@@ -178,9 +176,9 @@ fn points_arrive_in_a_real_influxdb_as_they_are() {
     ] {
         assert_eq!(first.get(name), Some(&value), "{name}: {first:?}");
     }
-    assert_eq!(rows[1]["time"], json!(1_700_000_000_000_000_002_i64));
+    assert_eq!(rows[1]["time"], json!(1_700_000_000_500_000_001_i64));
     // What the server refuses comes back in its words: the field n is a float by now.
-    let done = send(&lab, &conf("influxdb", port, "    Database logs\n"), "{\"n\":\"text\"}");
+    let done = send(&lab, &conf("influxdb", port, "    Database logs\n"), "[1700000002, {\"n\":\"text\"}]");
     done.says(&["HTTP status 400", "field type conflict", "1 rejected, 0 dropped"]);
     send(&lab, &conf("influxdb", port, "    Database none\n    Retry_Limit no_retries\n"), "{\"n\":1}")
         .says(&["database not found"]);
@@ -360,7 +358,7 @@ fn a_server_that_is_killed_under_load_loses_nothing() {
     });
     lab.write("in.log", "");
     lab.write("parsers.conf", "[PARSER]\n    Name j\n    Format json\n");
-    let input = "Name tail\n    Path in.log\n    Parser j\n    DB t.db\n    Mem_Buf_Limit 1M";
+    let input = "Name tail\n    Path in.log\n    Read_from_Head on\n    Parser j\n    DB t.db\n    Mem_Buf_Limit 1M";
     let conf = conf("http", port, "    Format json_lines\n").replace("Name stdin", input);
     let run: Proc = lab.start(&conf.replace("[SERVICE]\n", "[SERVICE]\n    Parsers_File parsers.conf\n"));
     // A fifth at a time, so that it is killed while lines come.
