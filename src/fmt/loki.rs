@@ -97,6 +97,9 @@ impl Label {
     }
 }
 
+/// Labels as JSON, and the records with them.
+type Stream<'a> = (Vec<u8>, Vec<(Time, Record<'a>)>);
+
 /// How records become bodies.
 #[derive(Debug)]
 pub struct Loki {
@@ -151,8 +154,8 @@ impl Loki {
     }
 
     /// The records of each set of labels, written as JSON; sets in the order in which they came.
-    fn streams<'a>(&self, view: &View<'a>) -> Vec<(Vec<u8>, Vec<(Time, Record<'a>)>)> {
-        let mut streams: Vec<(Vec<u8>, Vec<(Time, Record<'a>)>)> = Vec::new();
+    fn streams<'a>(&self, view: &View<'a>) -> Vec<Stream<'a>> {
+        let mut streams: Vec<Stream<'a>> = Vec::new();
         let mut known: FxHashMap<Vec<u8>, usize> = FxHashMap::default();
         let (mut labels, mut text) = (Vec::new(), Vec::new());
         let is_fixed = self.kubernetes.is_none() && self.labels.iter().all(Label::is_fixed);

@@ -14,9 +14,9 @@ pub mod logstash;
 pub mod null;
 #[cfg(feature = "http")]
 pub mod opentelemetry;
+pub mod redis;
 #[cfg(feature = "http")]
 pub mod request;
-pub mod redis;
 pub mod stdout;
 pub mod tcp;
 #[cfg(test)]

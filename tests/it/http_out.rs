@@ -158,7 +158,7 @@ fn points_arrive_in_a_real_influxdb_as_they_are() {
     let record = json!({"log": text, "host": tag, key: "v", "n": -7, "f": 0.1, "small": 1.25e-9, "ok": true, "z": null, "m": {"k": ["q"]}, "time": 5});
     let events = format!("[1700000000.5, {record}][1700000000.5, {{\"n\":1}}][1700000001, {{\"n\":2}}]");
     let keys = "    Database logs\n    Tag_Keys host\n    Sequence_Tag off\n    Compress gzip\n";
-    send(&lab, &conf("influxdb", port, &keys), &events).says(&["output influxdb.0: 3 records"]);
+    send(&lab, &conf("influxdb", port, keys), &events).says(&["output influxdb.0: 3 records"]);
     let rows = rows(port, "SELECT * FROM \"t.x\" ORDER BY time");
     assert_eq!(rows.len(), 3, "points of one time stay apart: {rows:?}");
     let first = &rows[0];

@@ -82,6 +82,9 @@ impl Gzip {
     }
 }
 
+/// Finds in the answer of a success what it says of records that were left out.
+pub type Remarks = fn(&[u8]) -> Option<String>;
+
 /// What an output asks of its requests.
 #[derive(Debug)]
 pub struct Ask<'a> {
@@ -114,7 +117,7 @@ pub struct Ask<'a> {
     /// Why records that [`refuse`] was called for cannot be sent.
     pub refusal: &'static str,
     /// What a success has to say of records that were left out, for a line of the log.
-    pub remarks: Option<fn(&[u8]) -> Option<String>>,
+    pub remarks: Option<Remarks>,
 }
 
 impl<'a> Ask<'a> {

@@ -1,7 +1,7 @@
 //! Requests on a worker thread, one after the other, and what their answers mean together.
 
 use super::judge::{Verdict, judge};
-use super::{Method, REFUSED};
+use super::{Method, REFUSED, Remarks};
 use crate::fmt::codec::Codec;
 use crate::net::HttpClient;
 use crate::net::http::Answer;
@@ -28,7 +28,7 @@ pub(super) struct Client {
     /// Requests begin with headers of their own.
     pub(super) has_heads: bool,
     /// What a success has to say of records that were left out.
-    pub(super) remarks: Option<fn(&[u8]) -> Option<String>>,
+    pub(super) remarks: Option<Remarks>,
 }
 
 /// What became of the requests of one delivery.
