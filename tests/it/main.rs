@@ -15,10 +15,9 @@ mod es_answers;
 mod faults;
 mod fuzz;
 mod golden;
-mod kmsg;
-#[cfg_attr(not(feature = "es"), allow(dead_code, unused_imports))]
 #[cfg(feature = "http")]
 mod http_out;
+mod kmsg;
 #[cfg_attr(not(all(feature = "http", feature = "es")), allow(dead_code, unused_imports))]
 mod lab;
 mod layers;
