@@ -25,4 +25,4 @@ pub use schema::{Field, Item, KeyDef, Many, Table};
 pub use section::{Document, Entry, Section};
 pub use service::Service;
 pub use storage::StorageConf;
-pub use value::{BinarySize, CList, FromConf, Ports, SList, Size};
+pub use value::{BinarySize, CList, FromConf, Permissions, Ports, SList, Size};

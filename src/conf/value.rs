@@ -26,6 +26,20 @@ impl FromConf for String {
     }
 }
 
+/// Permissions of a file, octal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permissions(pub u32);
+
+impl FromConf for Permissions {
+    const KIND: &'static str = "octal permissions";
+    const EXAMPLE: &'static str = "0666";
+
+    fn from_conf(text: &str) -> Result<Self, String> {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.map(Self).ok_or_else(|| format!("'{text}' is not octal, or above 0777"))
+    }
+}
+
 impl FromConf for bool {
     const KIND: &'static str = "boolean";
     const EXAMPLE: &'static str = "on";

@@ -69,6 +69,19 @@ impl Accessor {
         self.key
     }
 
+    /// The keys and indices of the path with dots between them: `m.l.0` for `$m['l'][0]`.
+    pub fn dotted(&self) -> String {
+        let mut text = String::from_utf8_lossy(self.key.name()).into_owned();
+        for step in &self.steps {
+            text.push('.');
+            match step {
+                Step::Key(key) => text.push_str(&String::from_utf8_lossy(key.name())),
+                Step::Index(n) => text.push_str(&n.to_string()),
+            }
+        }
+        text
+    }
+
     /// Whether it leads into a map or an array.
     pub fn is_nested(&self) -> bool {
         !self.steps.is_empty()

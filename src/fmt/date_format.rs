@@ -50,8 +50,14 @@ impl DateFormat {
 }
 
 fn write_quoted(time: Time, between: u8, end: &[u8], out: &mut Vec<u8>) {
-    let Civil { year, month, day, hour, minute, second } = Civil::from_secs(time.secs());
     out.push(b'"');
+    write_date(time, between, out);
+    out.extend_from_slice(end);
+}
+
+/// Appends date and time of day in UTC with microseconds: `2023-11-14T22:13:21.114916`, where `between` is the `T`.
+pub(super) fn write_date(time: Time, between: u8, out: &mut Vec<u8>) {
+    let Civil { year, month, day, hour, minute, second } = Civil::from_secs(time.secs());
     push_padded(out, u64::from(year.unsigned_abs()), 4, b'0');
     let [m1, m2] = pair(month.into());
     let [d1, d2] = pair(day.into());
@@ -60,7 +66,6 @@ fn write_quoted(time: Time, between: u8, end: &[u8], out: &mut Vec<u8>) {
     let [s1, s2] = pair(second.into());
     out.extend_from_slice(&[b'-', m1, m2, b'-', d1, d2, between, h1, h2, b':', n1, n2, b':', s1, s2, b'.']);
     push_fixed::<6>(out, u64::from(time.subsec_nanos() / 1000));
-    out.extend_from_slice(end);
 }
 
 #[cfg(test)]

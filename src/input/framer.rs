@@ -73,6 +73,16 @@ impl Framer {
         self.run(b"", batch, now, true)
     }
 
+    /// Makes records of all that stands at `all` in the arena, as of a stream of its own that ends there: for datagrams.
+    pub fn whole(&mut self, all: Span, batch: &mut Batch, now: Time) -> Framed {
+        let mut pass = Pass { all, batch, now, end: true, max: self.max, framed: Framed::default() };
+        match &mut self.framing {
+            Framing::Lines { separator, key, parser } => pass.lines(separator, *key, parser),
+            Framing::Json { key } => pass.json(*key, &mut self.json),
+        };
+        pass.framed
+    }
+
     fn run(&mut self, data: &[u8], batch: &mut Batch, now: Time, end: bool) -> Framed {
         self.carry.extend_from_slice(data);
         if !end && self.carry.len() <= self.max && !self.may_hold_one() {

@@ -2,6 +2,7 @@
 
 pub mod beats;
 mod cx;
+pub mod datagrams;
 pub mod dummy;
 pub mod elasticsearch;
 pub mod exec;
@@ -18,6 +19,9 @@ pub mod stdin;
 pub mod syslog;
 pub mod tail;
 pub mod tcp;
+pub mod udp;
+pub mod unix_socket;
+pub mod values;
 pub mod web;
 
 pub use cx::{Ack, Hold, InputCx, Intake};
@@ -81,4 +85,6 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &syslog::PLUGIN,
     &tail::PLUGIN,
     &tcp::PLUGIN,
+    &udp::PLUGIN,
+    &unix_socket::PLUGIN,
 ];

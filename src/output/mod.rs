@@ -3,24 +3,28 @@
 pub mod counter;
 #[cfg(feature = "es")]
 pub mod es;
+mod events;
 pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]
 pub mod influxdb;
+pub mod logstash;
 #[cfg(feature = "http")]
 pub mod loki;
-pub mod logstash;
 pub mod null;
+mod one_way;
 #[cfg(feature = "http")]
 pub mod opentelemetry;
 pub mod redis;
 #[cfg(feature = "http")]
 pub mod request;
 pub mod stdout;
+pub mod syslog;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
+pub mod udp;
 
 use crate::conf::PluginInfo;
 use crate::error::Error;
@@ -147,5 +151,7 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     &opentelemetry::PLUGIN,
     &redis::PLUGIN,
     &stdout::PLUGIN,
+    &syslog::PLUGIN,
     &tcp::PLUGIN,
+    &udp::PLUGIN,
 ];

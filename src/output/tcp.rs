@@ -1,27 +1,19 @@
 //! `tcp`: records over a TCP connection, plain or with TLS.
 //!
-//! The protocol has no answers, so the most that can be known is what the peer's system acknowledged: a chunk counts as
-//! delivered when all of it is. What the peer's program read of it remains unknown.
+//! The protocol has no answers: a chunk counts as delivered when the peer's system has acknowledged all of it.
 
-use super::{Outcome, Output, OutputPlugin, Payload};
+use super::events::Events;
+use super::{Outcome, Output, OutputPlugin, Payload, one_way};
 use crate::conf::PluginInfo;
 use crate::conf::common::{NetOut, OutputCommon, TlsClient};
 use crate::conf::formats::DateKey;
 use crate::error::Error;
-use crate::event::access::Accessor;
-use crate::event::{Value, View};
+use crate::event::View;
 use crate::fmt::date_format::DateFormat;
-use crate::fmt::record::{Container, RecordFormat};
-use crate::fmt::text;
-use crate::net::{Conn, Probe, Target, Upstream, connect};
+use crate::fmt::record::Container;
+use crate::net::Upstream;
 use crate::plugin::MakeCx;
-use crate::rt::{LocalFuture, spawn, timeout};
-use crate::util::ratelimit::RateLimit;
-use std::cell::RefCell;
-use std::time::{Duration, Instant};
-
-/// How long the peer's goodbye is waited for.
-const GOODBYE: Duration = Duration::from_secs(1);
+use crate::rt::LocalFuture;
 
 crate::config! {
     /// Keys of tcp.
@@ -50,15 +42,8 @@ pub static PLUGIN: OutputPlugin = OutputPlugin {
 };
 
 struct Tcp {
-    label: String,
-    format: Format,
+    events: Events,
     upstream: Upstream,
-    said: RefCell<RateLimit>,
-}
-
-enum Format {
-    Records(Container, RecordFormat),
-    Raw(Accessor),
 }
 
 fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
@@ -66,17 +51,9 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
     let common = OutputCommon::load(cx.section, cx.diags);
     let upstream = upstream(cx, common.as_ref(), 5170);
     let conf = conf?;
-    let format = match &conf.raw_message_key {
-        Some(key) => match Accessor::parse(key) {
-            Ok(path) => Format::Raw(path),
-            Err(why) => return cx.refuse("Raw_Message_Key", format!("Raw_Message_Key: {why}"), "Name a field."),
-        },
-        None => {
-            let record = RecordFormat::new(conf.json_date_key.0.as_deref(), conf.json_date_format, cx.json);
-            Format::Records(conf.format, record)
-        }
-    };
-    Some(Box::new(Tcp { label: cx.label(), format, upstream: upstream?, said: RefCell::default() }))
+    let raw = conf.raw_message_key.as_deref();
+    let events = Events::new(cx, conf.format, conf.json_date_format, &conf.json_date_key, raw)?;
+    Some(Box::new(Tcp { events, upstream: upstream? }))
 }
 
 /// The destination that `Host`, `Port`, `net.*` and `tls.*` name; a host beginning with `/` is a Unix socket.
@@ -85,107 +62,25 @@ pub(super) fn upstream(cx: &mut MakeCx<'_>, common: Option<&OutputCommon>, port:
     let tls = TlsClient::load(cx.section, cx.diags);
     let (common, net, tls) = (common?, net?, tls?);
     let tls = cx.client_tls(&tls)?;
-    let host = common.host.as_deref().unwrap_or("127.0.0.1");
-    let target = match host.starts_with('/') {
-        true => Target::Unix(host.to_owned()),
-        false => Target::Tcp(host.to_owned(), common.port.unwrap_or(port)),
-    };
-    match Upstream::new(target, &net, tls) {
+    match Upstream::new(one_way::target(common, port), &net, tls) {
         Ok(upstream) => Some(upstream),
-        Err(why) => {
-            let key = "net.source_address";
-            cx.refuse(key, format!("{key}: {why}"), "Give an address of this machine, for example 192.0.2.7.")
-        }
+        Err(why) => one_way::source_address(cx, &why),
     }
 }
 
 impl Output for Tcp {
     fn format(&self, view: &View<'_>, out: &mut Payload) -> Result<(), Error> {
-        let path = match &self.format {
-            Format::Records(container, record) => {
-                record.write(*container, view, &mut out.bytes);
-                return Ok(());
-            }
-            Format::Raw(path) => path,
-        };
-        let mut missing = 0;
-        for record in view.records() {
-            match path.get(record.body()) {
-                Some(Value::Str(t)) => text::write_text(t, &mut out.bytes),
-                Some(value) => text::write_value(&value, &mut out.bytes),
-                None => {
-                    missing += 1;
-                    continue;
-                }
-            }
-            out.bytes.push(b'\n');
-        }
-        if missing > 0 && self.said.borrow_mut().allow(b"missing", Instant::now()).is_some() {
-            let (label, key) = (&self.label, path.text());
-            log::warn!("[{label}] {missing} record(s) of '{}' have no '{key}' and are left out", view.tag());
-        }
+        self.events.write(view, &mut out.bytes);
         Ok(())
     }
 
     fn deliver<'a>(&'a self, payload: &'a mut Payload) -> LocalFuture<'a, Outcome> {
-        Box::pin(async {
-            match deliver(&self.upstream, &payload.bytes).await {
-                Ok(()) => Outcome::Done,
-                Err(why) => Outcome::Down(why.into()),
-            }
-        })
+        Box::pin(one_way::stream(&self.upstream, &payload.bytes))
     }
 
     fn stop(&self) -> LocalFuture<'_, ()> {
         Box::pin(async { self.upstream.close() })
     }
-}
-
-/// Sends all of `bytes` over one connection. When a kept one turns out to be dead, once more over a new one.
-async fn deliver(upstream: &Upstream, bytes: &[u8]) -> Result<(), String> {
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    let conn = upstream.get().await?;
-    if conn.is_reused() {
-        match send(conn, bytes).await {
-            Ok(()) => return Ok(()),
-            Err(why) => log::debug!("[net] {}: {why}; connecting anew", upstream.target()),
-        }
-        return send(upstream.fresh().await?, bytes).await.map_err(|why| failed(upstream, &why));
-    }
-    send(conn, bytes).await.map_err(|why| failed(upstream, &why))
-}
-
-fn failed(upstream: &Upstream, why: &str) -> String {
-    format!("cannot send to {}: {why}", upstream.target())
-}
-
-async fn send(mut conn: Conn, bytes: &[u8]) -> Result<(), String> {
-    if conn.probe() == Probe::Closed {
-        return Err("the peer closed the connection".into());
-    }
-    conn.write_all(bytes).await.map_err(|e| connect::words(&e))?;
-    conn.acknowledged().await.map_err(|e| connect::words(&e))?;
-    if conn.is_kept() && conn.probe() != Probe::Closed {
-        conn.keep();
-    } else if conn.finish().await.is_ok() {
-        spawn(goodbye(conn)).detach();
-    }
-    Ok(())
-}
-
-/// Closing with the peer's words unread would reset the connection, and on some systems take our bytes with it.
-async fn goodbye(mut conn: Conn) {
-    let heard = async {
-        let mut buf = [0; 1024];
-        for _ in 0..64 {
-            if !conn.read(&mut buf).await.is_ok_and(|n| n > 0) {
-                return;
-            }
-        }
-    };
-    timeout(GOODBYE, heard).await;
 }
 
 #[cfg(test)]
@@ -197,6 +92,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixListener;
     use std::thread::{self, JoinHandle};
+    use std::time::Duration;
 
     const LINES: [(i64, &str); 2] = [(1_700_000_000_000_000_005, r#"{"log":"hi \"x\"","n":1}"#), (1_000_000_000, "{}")];
 

@@ -134,6 +134,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("input", "syslog"),
     ("input", "tcp"),
     ("output", "beats"),
+    ("input", "udp"),
+    ("input", "unix_socket"),
     ("output", "counter"),
     ("output", "es"),
     ("output", "http"),
@@ -144,5 +146,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("output", "opensearch"),
     ("output", "opentelemetry"),
     ("output", "redis"),
+    ("output", "syslog"),
     ("output", "tcp"),
+    ("output", "udp"),
 ];

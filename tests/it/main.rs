@@ -39,8 +39,11 @@ mod running;
 mod samples;
 #[cfg(feature = "es")]
 mod setup;
+mod sockets;
 mod storage;
 mod syslog;
+#[cfg(feature = "tls")]
+mod syslog_real;
 mod tail;
 mod tidy;
 #[cfg(feature = "tls")]

@@ -1,19 +1,19 @@
 //! `syslog`: messages from UDP, TCP (with TLS) and Unix sockets.
 
-mod datagrams;
 mod frames;
 mod record;
 mod streams;
 
+use super::datagrams::{Receiver, set_buffer};
 use super::serve::Limits;
 use super::{Input, InputCx, InputPlugin, Patience};
 use crate::conf::common::{NetIn, TlsServer};
-use crate::conf::{BinarySize, FromConf, PluginInfo, Size};
+use crate::conf::{BinarySize, Permissions, PluginInfo, Size};
 use crate::error::Error;
 use crate::net::{Datagrams, Listener, ServerTls};
 use crate::plugin::MakeCx;
 use crate::rt::LocalFuture;
-use datagrams::Receiver;
+use crate::time::zone::Zone;
 use frames::Format;
 use record::Records;
 
@@ -46,20 +46,6 @@ crate::conf_enum! {
     }
 }
 
-/// Permissions of a file, octal.
-#[derive(Debug, Clone, Copy)]
-pub struct Permissions(u32);
-
-impl FromConf for Permissions {
-    const KIND: &'static str = "octal permissions";
-    const EXAMPLE: &'static str = "0666";
-
-    fn from_conf(text: &str) -> Result<Self, String> {
-        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-        mode.map(Self).ok_or_else(|| format!("'{text}' is not octal, or above 0777"))
-    }
-}
-
 crate::config! {
     /// Options of `syslog`.
     pub struct SyslogConf {
@@ -85,6 +71,12 @@ crate::config! {
         raw_message_key: Option<String> => "Raw_Message_Key",
         /// Add the peer under this key, as `udp://192.0.2.1:514`.
         source_address_key: Option<String> => "Source_Address_Key",
+        /// The zone of times that name none, such as Europe/Berlin, where no Parser is given; else UTC.
+        time_zone: Option<String> => "Time_Zone",
+        /// Their offset from UTC, such as +0200.
+        time_offset: Option<String> => "Time_Offset",
+        /// They are in the zone of the system.
+        time_system_timezone: bool => "Time_System_Timezone" = "off",
     }
     unserved []
 }
@@ -120,8 +112,26 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
         Some(name) => Some(cx.parser_def("Parser", name)?),
         None => None,
     };
-    let records = Records::new(parser, conf.raw_message_key.as_deref(), conf.source_address_key.as_deref());
+    let zone = zone(cx, &conf)?;
+    let records = Records::new(parser, zone, conf.raw_message_key.as_deref(), conf.source_address_key.as_deref());
     Some(Box::new(Syslog { conf, net, tls, path, records }))
+}
+
+/// Where times belong that name no zone.
+fn zone(cx: &mut MakeCx<'_>, conf: &SyslogConf) -> Option<Zone> {
+    let is_given = conf.time_zone.is_some() || conf.time_offset.is_some() || conf.time_system_timezone;
+    let key = match (&conf.time_zone, &conf.time_offset) {
+        (Some(_), _) => "Time_Zone",
+        (_, Some(_)) => "Time_Offset",
+        _ => "Time_System_Timezone",
+    };
+    if is_given && conf.parser.is_some() {
+        return cx.refuse(key, format!("{key} does not go with a Parser"), "The parser has keys of these names.");
+    }
+    match Zone::from_keys(conf.time_offset.as_deref(), conf.time_system_timezone, conf.time_zone.as_deref()) {
+        Ok(zone) => Some(zone),
+        Err(why) => cx.refuse(key, why, "Give one of Time_Zone, Time_Offset and Time_System_Timezone."),
+    }
 }
 
 impl Syslog {
@@ -140,17 +150,7 @@ impl Syslog {
             _ => Datagrams::bind_unix(&self.path, self.conf.unix_perm.0),
         };
         let socket = socket.map_err(failed)?;
-        if let Some(Size(asked)) = self.conf.receive_buffer_size {
-            let asked = usize::try_from(asked).unwrap_or(usize::MAX).min(1 << 30);
-            match socket.set_buffer(asked) {
-                Ok(got) if got < asked => log::warn!(
-                    "[{}] Receive_Buffer_Size is {got} instead of {asked} bytes: raise net.core.rmem_max",
-                    cx.label()
-                ),
-                Ok(_) => {}
-                Err(e) => log::warn!("[{}] Receive_Buffer_Size: {e}", cx.label()),
-            }
-        }
+        set_buffer(cx, &socket, self.conf.receive_buffer_size);
         log::info!("[{}] listening on {}", cx.label(), self.place());
         Receiver::new(socket, self.records, format!("unix://{}", self.path)).run(cx).await
     }
@@ -215,5 +215,9 @@ mod tests {
         check(&[("Path", "/tmp/x"), ("Unix_Perm", "0999")], "is not octal");
         check(&[("Mode", "tcp"), ("Parser", "nope")], "nope");
         check(&[("Mode", "sctp")], "sctp");
+        check(&[("Mode", "udp"), ("Time_Offset", "+0200")], "");
+        check(&[("Mode", "udp"), ("Time_Offset", "two")], "'two' is not a Time_Offset");
+        check(&[("Mode", "udp"), ("Time_Zone", "Mars/Base")], "'Mars/Base' is not known");
+        check(&[("Mode", "udp"), ("Parser", "json"), ("Time_Offset", "+02")], "Time_Offset does not go with a Parser");
     }
 }

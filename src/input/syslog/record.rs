@@ -1,10 +1,13 @@
 //! From a message's bytes to a record.
 
-use super::frames::Piece;
+use super::frames::{Piece, trailing};
 use crate::event::{Batch, Key, Span};
+use crate::input::InputCx;
+use crate::input::datagrams::Take;
 use crate::parse::syslog::SyslogParser;
 use crate::parse::{Parsed, Parser, ParserDef};
 use crate::time::Time;
+use crate::time::zone::Zone;
 
 /// Why a piece is not parsed.
 const REST: &str = "the rest of a message longer than Buffer_Max_Size";
@@ -26,19 +29,14 @@ enum Choice {
 }
 
 impl Records {
-    /// `parser`: what `Parser` names; `raw` and `address` are the keys to put the whole message and the peer under.
-    pub fn new(parser: Option<ParserDef>, raw: Option<&str>, address: Option<&str>) -> Self {
+    /// `parser`: what `Parser` names, else ours with the `zone` of times that name none; `raw` and `address` are the keys to put the whole message and the peer under.
+    pub fn new(parser: Option<ParserDef>, zone: Zone, raw: Option<&str>, address: Option<&str>) -> Self {
         let parser = match parser {
             Some(def) => Choice::Named(def.make(), format!("the parser '{}' does not match", def.name())),
-            None => Choice::Ours(SyslogParser::default()),
+            None => Choice::Ours(SyslogParser::new(zone)),
         };
         let (raw, address) = (raw.map(Key::of), address.map(Key::of));
         Self { parser, log: Key::of("log"), reason: Key::of("parse_error"), raw, address, unparsed: 0 }
-    }
-
-    /// Whether records name their peer.
-    pub fn want_address(&self) -> bool {
-        self.address.is_some()
     }
 
     /// How many messages were not parsed since the last time.
@@ -76,5 +74,24 @@ impl Records {
             batch.push_span(key, address);
         }
         batch.finish(mark, time.unwrap_or(now));
+    }
+}
+
+/// A datagram is a message.
+impl Take for Records {
+    fn want_address(&self) -> bool {
+        self.address.is_some()
+    }
+
+    fn trim(&self, datagram: &[u8]) -> usize {
+        datagram.len() - trailing(datagram)
+    }
+
+    fn take(&mut self, batch: &mut Batch, text: Span, address: Span, now: Time) {
+        self.push(batch, text, Piece::Message, address, now);
+    }
+
+    fn report(&mut self, cx: &InputCx) {
+        cx.count("not parsed", self.take_unparsed());
     }
 }

@@ -5,6 +5,7 @@ use super::record::Records;
 use crate::error::Error;
 use crate::event::Span;
 use crate::input::InputCx;
+use crate::input::datagrams::Take;
 use crate::input::serve::{Limits, Peer, serve};
 use crate::net::{Listener, Stream};
 use crate::rt::or;

@@ -3,6 +3,7 @@
 use super::cursor::{Cursor, Part};
 use super::stamp::{self, Stamp};
 use crate::time::Time;
+use crate::time::zone::Zone;
 
 /// The parts of a message; those it does not have are empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,23 +62,26 @@ const WORDS: usize = 3;
 /// UTF-8's byte order mark: RFC 5424 puts it before a message in UTF-8.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// Takes a message apart. `now` serves times without a year.
+/// The clock, for times without a year, and the zone of times that name none.
+type Clock<'a> = (Time, &'a Zone);
+
+/// Takes a message apart. `now` serves times without a year, `zone` those without a zone.
 ///
 /// # Errors
 /// When it begins with nothing that a syslog message begins with.
-pub fn read(text: &[u8], now: Time) -> Result<Message, Reason> {
+pub fn read(text: &[u8], now: Time, zone: &Zone) -> Result<Message, Reason> {
     let mut m = Message::default();
     let mut c = Cursor::new(text, 0);
     let has_pri = priority(&mut c, &mut m)?;
     if is_version(c) {
         c.word();
         if c.rest().starts_with(b"-") || c.rest().get(4) == Some(&b'-') {
-            rfc5424(c, &mut m);
+            rfc5424(c, &mut m, zone);
             return Ok(m);
         }
         // Meraki: a version, then seconds since the epoch.
     }
-    if rfc3164(c, &mut m, now) || has_pri { Ok(m) } else { Err(Reason::NoHeader) }
+    if rfc3164(c, &mut m, (now, zone)) || has_pri { Ok(m) } else { Err(Reason::NoHeader) }
 }
 
 /// `<34>`.
@@ -114,9 +118,9 @@ fn is_version(mut c: Cursor<'_>) -> bool {
 
 /// RFC 5424 section 6, from the time on. What ends early has the fields it has; where the structured data is none the
 /// rest is the message.
-fn rfc5424(mut c: Cursor<'_>, m: &mut Message) {
+fn rfc5424(mut c: Cursor<'_>, m: &mut Message, zone: &Zone) {
     let stamp = c.word();
-    m.time = stamp::rfc3339(c.get(stamp));
+    m.time = stamp::rfc3339(c.get(stamp), zone);
     m.stamp = given(c, stamp);
     for field in [&mut m.host, &mut m.ident, &mut m.pid, &mut m.msgid] {
         let word = c.word();
@@ -172,10 +176,10 @@ fn structured_data(mut c: Cursor<'_>) -> Option<usize> {
 }
 
 /// RFC 3164 section 4.1 and its relatives, from behind the priority; whether there was a header.
-fn rfc3164(start: Cursor<'_>, m: &mut Message, now: Time) -> bool {
+fn rfc3164(start: Cursor<'_>, m: &mut Message, clock: Clock<'_>) -> bool {
     let mut c = start;
     let mut found = *m;
-    let has_header = prefixes(&mut c, &mut found, now);
+    let has_header = prefixes(&mut c, &mut found, clock);
     if has_header {
         *m = found;
     } else {
@@ -213,7 +217,7 @@ fn rfc3164(start: Cursor<'_>, m: &mut Message, now: Time) -> bool {
 
 /// What may stand before the host: counters, a host, a task, and at last the time. Whether they led to a time, or to what
 /// only Cisco puts behind them.
-fn prefixes(c: &mut Cursor<'_>, m: &mut Message, now: Time) -> bool {
+fn prefixes(c: &mut Cursor<'_>, m: &mut Message, clock: Clock<'_>) -> bool {
     for _ in 0..=PREFIXES {
         while matches!(c.peek(), b' ' | b':') {
             c.at += 1;
@@ -223,7 +227,7 @@ fn prefixes(c: &mut Cursor<'_>, m: &mut Message, now: Time) -> bool {
         if matches!(ahead.peek(), b'*' | b'.') {
             ahead.at += 1;
         }
-        if let Some(Stamp { text, time }) = stamp::read(&mut ahead, now) {
+        if let Some(Stamp { text, time }) = stamp::read(&mut ahead, clock.0, clock.1) {
             if !m.stamp.is_empty() {
                 return false;
             }

@@ -2,7 +2,8 @@
 //!
 //! Fields are named as Fluent Bit's stock parsers name them: `pri`, `time`, `host`, `ident`, `pid`, `msgid`, `extradata`,
 //! `message`. Ours: a field that a message does not have, or has as `-`, is left out; the BOM before a message is not part
-//! of it; `seq`, `seq_device` and `task` hold what Cisco devices put before the time. Times that name no zone are UTC.
+//! of it; `seq`, `seq_device` and `task` hold what Cisco devices put before the time. Times that name no zone are in the
+//! parser's, UTC by default.
 //!
 //! Taken beside the RFCs: no priority, no time, no host, no year, the year in four places, ISO times, seconds since the epoch,
 //! counters and hosts before the time, Cisco's marks and zones, `Message forwarded from`. Structured data is checked only as
@@ -17,6 +18,7 @@ mod tests;
 use super::{Parsed, Parser};
 use crate::event::{Batch, Key, Span};
 use crate::time::Time;
+use crate::time::zone::Zone;
 use cursor::Part;
 pub use message::Reason;
 
@@ -24,6 +26,7 @@ pub use message::Reason;
 #[derive(Debug)]
 pub struct SyslogParser {
     keys: Keys,
+    zone: Zone,
     reason: Option<Reason>,
 }
 
@@ -43,6 +46,13 @@ struct Keys {
 
 impl Default for SyslogParser {
     fn default() -> Self {
+        Self::new(Zone::UTC)
+    }
+}
+
+impl SyslogParser {
+    /// `zone` is where times belong that name none.
+    pub fn new(zone: Zone) -> Self {
         let keys = Keys {
             pri: Key::of("pri"),
             time: Key::of("time"),
@@ -55,11 +65,9 @@ impl Default for SyslogParser {
             extradata: Key::of("extradata"),
             message: Key::of("message"),
         };
-        Self { keys, reason: None }
+        Self { keys, zone, reason: None }
     }
-}
 
-impl SyslogParser {
     /// Why the last text was a miss.
     pub fn reason(&self) -> Option<Reason> {
         self.reason
@@ -68,7 +76,7 @@ impl SyslogParser {
 
 impl Parser for SyslogParser {
     fn parse(&mut self, batch: &mut Batch, text: Span, now: Time) -> Parsed {
-        let m = match message::read(batch.arena().get(text), now) {
+        let m = match message::read(batch.arena().get(text), now, &self.zone) {
             Ok(m) => m,
             Err(reason) => {
                 self.reason = Some(reason);

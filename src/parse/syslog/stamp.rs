@@ -3,6 +3,7 @@
 use super::cursor::{Cursor, Part};
 use crate::time::Time;
 use crate::time::civil::{Civil, days_in_month};
+use crate::time::zone::Zone;
 
 /// A time that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +20,12 @@ const AHEAD: i64 = 86_400;
 const LEAP: i32 = 8;
 
 /// Reads a time that stands at the cursor and moves behind it, and behind a colon that ends it. Times that do not name
-/// a zone are UTC.
+/// a zone are in `place`.
 ///
 /// Forms: `Oct 11 22:14:15`, the same with a weekday before, a fraction, a year before or behind the day or at the end;
 /// `2003-10-11T22:14:15.003Z`, with a space or `/` too; seconds since the epoch with a fraction. Offsets as `+02:00`,
 /// `+0200` or `+02`, zones by their usual abbreviation.
-pub fn read(cursor: &mut Cursor<'_>, now: Time) -> Option<Stamp> {
+pub fn read(cursor: &mut Cursor<'_>, now: Time, place: &Zone) -> Option<Stamp> {
     let mut c = *cursor;
     let from = c.at;
     let mut date = Date::default();
@@ -61,15 +62,15 @@ pub fn read(cursor: &mut Cursor<'_>, now: Time) -> Option<Stamp> {
     let text = Part { from, to: c.at };
     if c.eat(b':') || c.is_at_break() {
         cursor.at = c.at;
-        return Some(Stamp { text, time: date.resolve(offset, now) });
+        return Some(Stamp { text, time: date.resolve(offset, now, place) });
     }
     None
 }
 
 /// As [`read`], for a whole word that is to be a time of RFC 3339.
-pub fn rfc3339(word: &[u8]) -> Option<Time> {
+pub fn rfc3339(word: &[u8], place: &Zone) -> Option<Time> {
     let mut c = Cursor::new(word, 0);
-    let stamp = read(&mut c, Time(0))?;
+    let stamp = read(&mut c, Time(0), place)?;
     stamp.time.filter(|_| c.is_at_end())
 }
 
@@ -86,7 +87,7 @@ struct Date {
 }
 
 impl Date {
-    fn resolve(&self, offset: i64, now: Time) -> Option<Time> {
+    fn resolve(&self, offset: Option<i64>, now: Time, place: &Zone) -> Option<Time> {
         let in_range = (1..=12).contains(&self.month) && self.day >= 1;
         if !in_range || self.hour > 23 || self.minute > 59 || self.second > 60 {
             return None;
@@ -103,13 +104,14 @@ impl Date {
                 minute: self.minute as u8,
                 second: self.second as u8,
             };
-            Some(civil.secs() - offset)
+            let local = civil.secs();
+            Some(offset.map_or_else(|| place.utc_from_local(local), |east| local - east))
         };
         let secs = if self.year > 0 {
             at(self.year)?
         } else {
             let latest = now.secs().saturating_add(AHEAD);
-            let year = Civil::from_secs(latest).year;
+            let year = Civil::from_secs(latest + i64::from(place.offset_at(latest))).year;
             (0..=LEAP).filter_map(|back| at(year - back)).find(|secs| *secs <= latest)?
         };
         Time::from_secs_nanos(secs, self.nanos)
@@ -188,20 +190,21 @@ fn fraction(c: &mut Cursor<'_>) -> u32 {
     n * 10u32.pow(9 - digits.min(9) as u32)
 }
 
-/// The zone's seconds east of UTC, and a year that stands behind the clock. The cursor stays where there is none.
-fn zone(c: &mut Cursor<'_>, date: &mut Date) -> i64 {
+/// The zone's seconds east of UTC, where it is named and known, and a year that stands behind the clock. The cursor stays where
+/// there is neither.
+fn zone(c: &mut Cursor<'_>, date: &mut Date) -> Option<i64> {
     if let Some(offset) = offset(c) {
-        return offset;
+        return Some(offset);
     }
     let mut ahead = *c;
     if ahead.spaces() != 1 {
-        return 0;
+        return None;
     }
     if let Some(offset) = offset(&mut ahead) {
         *c = ahead;
-        return offset;
+        return Some(offset);
     }
-    let mut east = 0;
+    let mut east = None;
     let letters = ahead.rest().iter().take_while(|b| b.is_ascii_uppercase()).count();
     let name = ahead.rest().get(..letters).unwrap_or_default();
     let ends = ahead.rest().get(letters).copied();
@@ -209,7 +212,7 @@ fn zone(c: &mut Cursor<'_>, date: &mut Date) -> i64 {
     // Before a colon any short name is a zone (Cisco), else it may be a host.
     if (1..=5).contains(&letters) && (ends == Some(b':') || known.is_some() && matches!(ends, Some(b' '))) {
         ahead.at += letters;
-        east = known.unwrap_or(0);
+        east = known;
         *c = ahead;
         ahead.spaces();
     }
@@ -287,7 +290,7 @@ mod tests {
 
     fn check(text: &str, want: Option<(&str, &str)>) {
         let mut c = Cursor::new(text.as_bytes(), 0);
-        let got = read(&mut c, NOW).map(|s| {
+        let got = read(&mut c, NOW, &Zone::UTC).map(|s| {
             let mut out = Vec::new();
             s.time.inspect(|t| crate::time::rfc3339::write(*t, &mut out));
             (String::from_utf8(out).unwrap(), String::from_utf8_lossy(c.get(s.text)).into_owned())
@@ -337,8 +340,58 @@ mod tests {
 
     #[test]
     fn words() {
-        assert_eq!(rfc3339(b"2023-11-14T22:13:20Z"), Some(NOW));
-        assert_eq!(rfc3339(b"2023-11-14T22:13:20Zx"), None);
-        assert_eq!(rfc3339(b"-"), None);
+        assert_eq!(rfc3339(b"2023-11-14T22:13:20Z", &Zone::UTC), Some(NOW));
+        assert_eq!(rfc3339(b"2023-11-14T22:13:20Zx", &Zone::UTC), None);
+        assert_eq!(rfc3339(b"-", &Zone::UTC), None);
+    }
+
+    /// A time without a year, read at `now` in `place`.
+    fn yearless(text: &str, now: &str, place: &Zone) -> String {
+        let now = crate::time::rfc3339::parse(now.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        let stamp = read(&mut Cursor::new(text.as_bytes(), 0), now, place).unwrap();
+        crate::time::rfc3339::write(stamp.time.unwrap(), &mut out);
+        String::from_utf8(out).unwrap().replace(".000000000", "")
+    }
+
+    #[test]
+    fn years_around_new_year() {
+        let table = [
+            // A clock that is ahead, one that is behind, and messages that were long on their way.
+            ("Jan  1 00:00:05", "2023-12-31T23:59:50Z", "2024-01-01T00:00:05Z"),
+            ("Jan  1 23:59:50", "2023-12-31T23:59:50Z", "2024-01-01T23:59:50Z"),
+            ("Jan  1 23:59:51", "2023-12-31T23:59:50Z", "2023-01-01T23:59:51Z"),
+            ("Dec 31 23:59:59", "2024-01-01T00:00:00Z", "2023-12-31T23:59:59Z"),
+            ("Dec 31 00:00:00", "2024-12-30T12:00:00Z", "2024-12-31T00:00:00Z"),
+            ("Jan  2 00:00:00", "2024-01-01T00:00:01Z", "2024-01-02T00:00:00Z"),
+            ("Feb 29 12:00:00", "2024-02-28T12:00:00Z", "2024-02-29T12:00:00Z"),
+            ("Feb 29 12:00:00", "2025-03-01T12:00:00Z", "2024-02-29T12:00:00Z"),
+        ];
+        for (text, now, want) in table {
+            assert_eq!(yearless(text, now, &Zone::UTC), want, "{text} at {now}");
+        }
+        // East of UTC the new year has begun already, west of it not yet.
+        let east = Zone::Fixed(13 * 3600);
+        assert_eq!(yearless("Jan  1 00:30:00", "2023-12-31T11:30:00Z", &east), "2023-12-31T11:30:00Z");
+        let west = Zone::Fixed(-11 * 3600);
+        assert_eq!(yearless("Dec 31 23:00:00", "2024-01-01T10:00:00Z", &west), "2024-01-01T10:00:00Z");
+        assert_eq!(yearless("Jan  1 00:00:10", "2024-01-01T10:59:59Z", &west), "2024-01-01T11:00:10Z");
+    }
+
+    #[test]
+    fn zones_of_times_that_name_none() {
+        let place = Zone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let table = [
+            ("Jul  1 12:00:00", "2023-07-01T10:00:00Z"),
+            ("Jan  1 12:00:00", "2023-01-01T11:00:00Z"),
+            ("2023-07-01T12:00:00", "2023-07-01T10:00:00Z"),
+            // What they name counts.
+            ("2023-07-01T12:00:00Z", "2023-07-01T12:00:00Z"),
+            ("Jul  1 12:00:00 EST:", "2023-07-01T17:00:00Z"),
+        ];
+        for (text, want) in table {
+            assert_eq!(yearless(text, "2023-11-14T22:13:20Z", &place), want, "{text}");
+        }
+        assert_eq!(rfc3339(b"2023-07-01T12:00:00", &place), rfc3339(b"2023-07-01T10:00:00Z", &Zone::UTC));
     }
 }

@@ -1,0 +1,181 @@
+//! JSON values, or text with separators, from sockets: what tcp, udp and unix_socket have in common.
+
+use super::InputCx;
+use super::datagrams::Take;
+use super::framer::{Framer, Framing};
+use super::serve::Peer;
+use crate::conf::{FromConf, Size};
+use crate::event::{Batch, Key, Span};
+use crate::net::Stream;
+use crate::parse::ParserDef;
+use crate::plugin::MakeCx;
+use crate::time::Time;
+
+crate::conf_enum! {
+    /// What comes in.
+    pub enum Format {
+        /// Values one after the other.
+        Json = "json",
+        /// Text with separators.
+        None = "none",
+    }
+}
+
+/// Kilobytes (of 1,024 bytes) when it is a bare number, else a size.
+#[derive(Debug, Clone, Copy)]
+pub struct Kilobytes(pub u64);
+
+impl FromConf for Kilobytes {
+    const KIND: &'static str = "kilobytes";
+    const EXAMPLE: &'static str = "32";
+
+    fn from_conf(text: &str) -> Result<Self, String> {
+        match text.parse::<u32>() {
+            Ok(n) => Ok(Self(u64::from(n) * 1024)),
+            Err(_) => Size::from_conf(text).map(|s| Self(s.0)),
+        }
+    }
+}
+
+/// What the keys of an instance ask for.
+pub struct Values {
+    lines: Option<(Vec<u8>, Option<ParserDef>)>,
+    read: usize,
+    max: usize,
+    address_key: Option<Key>,
+}
+
+/// The keys, as they were given.
+pub struct Keys<'a> {
+    /// `Format`
+    pub format: Format,
+    /// `Separator`
+    pub separator: &'a str,
+    /// `Parser`
+    pub parser: Option<&'a str>,
+    /// `Chunk_Size`
+    pub chunk_size: Kilobytes,
+    /// `Buffer_Size`
+    pub buffer_size: Kilobytes,
+    /// `Source_Address_Key`
+    pub source_address_key: Option<&'a str>,
+}
+
+impl Values {
+    /// Checks the keys.
+    pub fn new(cx: &mut MakeCx<'_>, keys: &Keys<'_>) -> Option<Self> {
+        let lines = if keys.format == Format::None {
+            let separator = unescape(keys.separator);
+            if separator.is_empty() {
+                return cx.refuse("Separator", "Separator is empty", "Leave it out for lines.");
+            }
+            let parser = match keys.parser {
+                Some(name) => Some(cx.parser_def("Parser", name)?),
+                None => None,
+            };
+            Some((separator, parser))
+        } else {
+            if keys.parser.is_some() {
+                return cx.refuse("Parser", "a Parser needs Format none", "Add: Format none");
+            }
+            None
+        };
+        Some(Self {
+            lines,
+            read: keys.chunk_size.0.clamp(1024, 1 << 20) as usize,
+            max: keys.buffer_size.0.clamp(1024, 64 << 20) as usize,
+            address_key: keys.source_address_key.map(Key::of),
+        })
+    }
+
+    fn framer(&self) -> Framer {
+        let key = Key::of("log");
+        let framing = match &self.lines {
+            Some((separator, parser)) => {
+                Framing::Lines { separator: separator.clone(), key, parser: parser.as_ref().map(ParserDef::make) }
+            }
+            None => Framing::Json { key },
+        };
+        Framer::new(framing, self.max)
+    }
+
+    /// Reads one connection to its end.
+    pub async fn connection(&self, cx: &InputCx, mut stream: Stream, peer: Peer) {
+        let mut framer = self.framer();
+        let mut buf = vec![0; self.read];
+        loop {
+            let n = match stream.read(&mut buf).await {
+                Ok(n) => n,
+                Err(e) => {
+                    log::debug!("[{}] connection of {peer}: {e}; what it had sent is kept", cx.label());
+                    0
+                }
+            };
+            {
+                let mut batch = cx.batch(cx.tag());
+                let first = batch.len();
+                let now = cx.now();
+                let framed = match n {
+                    0 => framer.finish(&mut batch, now),
+                    n => framer.feed(buf.get(..n).unwrap_or_default(), &mut batch, now),
+                };
+                if framed.cut > 0 {
+                    cx.lost(0, "a record longer than Buffer_Size was cut into pieces");
+                }
+                if let Some(key) = self.address_key {
+                    let address = batch.arena_mut().push(peer.as_str().as_bytes());
+                    add_address(&mut batch, first, key, address);
+                }
+            }
+            cx.commit(cx.tag(), None).await;
+            if n == 0 {
+                return;
+            }
+        }
+    }
+
+    /// What makes records of datagrams.
+    pub fn datagrams(&self) -> ValuesOfDatagrams {
+        ValuesOfDatagrams { framer: self.framer(), address_key: self.address_key, cut: 0 }
+    }
+}
+
+/// Each datagram is a stream of its own.
+pub struct ValuesOfDatagrams {
+    framer: Framer,
+    address_key: Option<Key>,
+    cut: u64,
+}
+
+impl Take for ValuesOfDatagrams {
+    fn want_address(&self) -> bool {
+        self.address_key.is_some()
+    }
+
+    fn take(&mut self, batch: &mut Batch, text: Span, address: Span, now: Time) {
+        let first = batch.len();
+        self.cut += self.framer.whole(text, batch, now).cut as u64;
+        if let Some(key) = self.address_key {
+            add_address(batch, first, key, address);
+        }
+    }
+
+    fn report(&mut self, cx: &InputCx) {
+        if std::mem::take(&mut self.cut) > 0 {
+            cx.lost(0, "a record longer than Buffer_Size was cut into pieces");
+        }
+    }
+}
+
+/// The separator's escapes as bytes.
+fn unescape(text: &str) -> Vec<u8> {
+    text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r").replace("\\0", "\0").into_bytes()
+}
+
+fn add_address(batch: &mut Batch, first: usize, key: Key, address: Span) {
+    for i in first..batch.len() {
+        let mark = batch.reopen(i);
+        batch.push_span(key, address);
+        batch.replace_body(i, mark);
+    }
+}
