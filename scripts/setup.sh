@@ -33,6 +33,7 @@ case "${1:-build}" in
         command -v openssl >/dev/null || optional+=(openssl)
         command -v ip >/dev/null || [ -x /sbin/ip ] || optional+=(iproute2)
         command -v ping >/dev/null || optional+=(iputils-ping)
+        [ -x /lib/systemd/systemd-journal-remote ] || optional+=(systemd systemd-journal-remote)
         command -v redis-server >/dev/null || optional+=(redis-server)
         ;;
     bench) command -v python3 >/dev/null || packages+=(python3) ;;

@@ -18,6 +18,7 @@ use crate::decode::layers::{Body, MAX_TUNNELS, Settings, Unwrapper};
 use crate::error::Diags;
 use crate::event::{Batch, Tag, View};
 use crate::fmt::capture::{CaptureReader, LinkType, MAX_PACKET, Packet};
+use crate::fmt::journal::{self, Journal, MAX_DATA};
 use crate::fmt::json_read::{JsonErrorKind, JsonReader};
 use crate::fmt::json_write::{JsonOpts, write_map};
 use crate::fmt::msgpack_read::MsgpackReader;
@@ -183,6 +184,30 @@ pub fn rejected(data: &[u8]) {
         let again = Reader::new(&written[..]).next().and_then(Result::ok).and_then(|l| l.record);
         assert_eq!(again.map(|entry| entry.map(|e| write(&e))), Some(Ok(written)));
     }
+}
+
+/// A journal file: however damaged it is, every entry and field of it is read or refused, and a place is found.
+pub fn journal(data: &[u8]) {
+    let mut source = data;
+    let Ok(mut journal) = Journal::open(&mut source) else { return };
+    let (mut entry, mut field) = (journal::Entry::default(), Vec::new());
+    for n in 0..journal.header().entries.min(64) {
+        match journal.entry(&mut source, n, &mut entry) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) if journal.can_go_on(&mut source, n) => continue,
+            Err(_) => break,
+        }
+        assert!(entry.items.len() * 4 <= data.len());
+        for at in entry.items.iter().take(64) {
+            field.clear();
+            let read = journal.data(&mut source, *at, &mut field);
+            assert!(field.len() <= MAX_DATA && (read.is_ok() || field.is_empty()));
+        }
+        let seqnum = entry.seqnum;
+        let _ = journal.partition(&mut source, |e| e.seqnum <= seqnum);
+    }
+    let _ = journal.refresh(&mut source);
 }
 
 /// Replies of a Redis server: what is read is inside of the bytes, and a shorter beginning of them is incomplete or wrong.

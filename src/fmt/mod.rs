@@ -7,6 +7,7 @@ pub mod es_bulk;
 pub mod es_id;
 pub mod gelf;
 pub mod influx;
+pub mod journal;
 pub mod json_exact;
 pub mod json_frame;
 pub mod json_keys;

@@ -17,6 +17,8 @@ pub mod reader;
 pub mod serve;
 pub mod stdin;
 pub mod syslog;
+#[cfg(feature = "systemd")]
+pub mod systemd;
 pub mod tail;
 pub mod tcp;
 pub mod udp;
@@ -83,6 +85,8 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &random::PLUGIN,
     &stdin::PLUGIN,
     &syslog::PLUGIN,
+    #[cfg(feature = "systemd")]
+    &systemd::PLUGIN,
     &tail::PLUGIN,
     &tcp::PLUGIN,
     &udp::PLUGIN,

@@ -111,6 +111,11 @@ fn rejected_records() {
 }
 
 #[test]
+fn journals() {
+    replay("journal", collector::fuzz::journal);
+}
+
+#[test]
 fn replies_of_redis() {
     replay("resp", collector::fuzz::resp);
 }
@@ -177,6 +182,7 @@ fn no_target_is_left_out() {
             "http_server.rs",
             "icmp.rs",
             "ini.rs",
+            "journal.rs",
             "json.rs",
             "layers.rs",
             "lumberjack.rs",

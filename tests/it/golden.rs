@@ -132,6 +132,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("input", "kmsg"),
     ("input", "random"),
     ("input", "syslog"),
+    ("input", "systemd"),
     ("input", "tcp"),
     ("output", "beats"),
     ("input", "udp"),

@@ -17,6 +17,8 @@ mod fuzz;
 mod golden;
 #[cfg(feature = "http")]
 mod http_out;
+#[cfg(feature = "systemd")]
+mod journal;
 mod kmsg;
 #[cfg_attr(not(all(feature = "http", feature = "es")), allow(dead_code, unused_imports))]
 mod lab;

@@ -42,7 +42,7 @@ mod losses;
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod marker;
 #[cfg(feature = "sqlite")]
-mod mend;
+pub(super) mod mend;
 mod names;
 mod open;
 mod patterns;
@@ -64,7 +64,7 @@ mod testing;
 mod tests;
 mod transcode;
 mod waiting;
-mod watch;
+pub(super) mod watch;
 
 pub use conf::TailConf;
 
