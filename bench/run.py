@@ -12,14 +12,17 @@ import os
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Cost against md5sum that is not to be exceeded.
-BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64, "http_out": 2.2}
+BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64, "http_out": 2.2,
+        "http_in": 2.0, "http_array": 2.0}
 PEAK_MIB = 32
 IDLE_MIB = 5
 BINARY_MIB = 7
@@ -54,6 +57,14 @@ CASES = [
 ]
 # Those with the counting server.
 SERVED = ("es", "es_disk", "http_out")
+
+# Bodies that are posted by this program, as long as Buffer_Max_Size allows; its own time does not count.
+HTTP_IN = "[INPUT]\n    Name http\n    Listen 127.0.0.1\n    Port {port}\n" + NULL
+CASES += [
+    ("http_in", "http (4 MB bodies of JSON lines) → null", "docker", HTTP_IN),
+    ("http_array", "http (4 MB arrays) → null", "docker", HTTP_IN),
+]
+DRIVEN = ("http_in", "http_array")
 
 # Captures: packets a CPU second that are to be reached. 100,000 flows at once are to fit into PACKET_PEAK_MIB.
 PACKET_BARS = {"http": 1_100_000, "dns": 500_000, "mix": 500_000, "flows": None}
@@ -140,11 +151,15 @@ def measure(case, conf, facts, binary, sink, work, repeats):
         warm(facts["path"])
         md5, _, _, _ = timed(["md5sum", facts["path"]], box)
         server, port = start_sink(sink, box) if case in SERVED else (None, 0)
+        drive = None
+        if case in DRIVEN:
+            port = free_port()
+            drive = threading.Thread(target=post, args=(facts["path"], port, case == "http_array"))
         text = SERVICE + conf.format(file=facts["path"], dir=box, port=port)
         with open(os.path.join(box, "bench.conf"), "w") as out:
             out.write(text)
         try:
-            cpu, wall, peak, code = timed([binary, "-c", "bench.conf"], box)
+            cpu, wall, peak, code = timed([binary, "-c", "bench.conf"], box, drive)
             wrong = wrong or check(case, facts, box, port, code)
         finally:
             if server:
@@ -209,11 +224,40 @@ def warm(path):
             pass
 
 
-def timed(command, box):
+def free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+def post(path, port, as_array):
+    """Posts a file of JSON lines; each body is taken before the next is sent."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except OSError:
+            time.sleep(0.01)
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    headers = {"Content-Type": "application/json" if as_array else "application/x-ndjson"}
+    with open(path, "rb") as file:
+        while lines := file.readlines(4_000_000):
+            body = b"[" + b",".join(lines) + b"]" if as_array else b"".join(lines)
+            connection.request("POST", "/", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 201:
+                raise SystemExit(f"bench: a body was answered with {answer.status}")
+
+
+def timed(command, box, drive=None):
     """CPU seconds of the whole process, wall seconds, peak memory in MiB, exit code."""
     with open(os.path.join(box, "stderr"), "w") as err:
         start = time.monotonic()
         child = subprocess.Popen(command, cwd=box, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err)
+    if drive:
+        drive.start()
     # ru_maxrss would count what this process held when it was forked: the kernel's mark of the program itself is asked for.
     peak = 0
     while True:
@@ -221,6 +265,9 @@ def timed(command, box):
         if pid:
             break
         peak = max(peak, memory(child.pid, "VmHWM"))
+        if drive and not drive.is_alive():
+            child.send_signal(signal.SIGTERM)
+            drive = None
         time.sleep(0.02)
     wall = time.monotonic() - start
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -255,7 +302,7 @@ def check(case, facts, box, port, code):
     if code != 0:
         return f"exit code {code}\n{said}"
     expected = facts["kept"] if case == "cri" else facts["lines"]
-    read = number(r"input tail\.0: (\d+) records", said)
+    read = number(r"input (?:tail|http)\.0: (\d+) records", said)
     if read != facts["lines"]:
         return f"{read} of {facts['lines']} lines read\n{said}"
     if case == "file":

@@ -153,6 +153,8 @@ impl Builder {
             "flush" => self.service.push("flush", &text),
             "parser" => self.service.push("parsers_file", &text),
             "log_file" => self.service.push("log_file", &text),
+            "http" => self.service.push("http_server", "on"),
+            "port" => self.service.push("http_port", &text),
             "daemon" => self.service.push("daemon", "on"),
             "verbose" => self.verbosity = self.verbosity.saturating_add(1),
             "quiet" => self.args.quiet = true,

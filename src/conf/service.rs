@@ -63,6 +63,21 @@ crate::config! {
         scheduler_base: u32 => "scheduler.base" = "5",
         /// Seconds: the longest wait before a delivery is tried again.
         scheduler_cap: u32 => "scheduler.cap" = "2000",
+        /// Tell over HTTP how the pipeline is and what it has done: /api/v1/metrics, /api/v2/metrics/prometheus, /api/v1/health …
+        http_server: bool => "HTTP_Server" = "off",
+        /// The local address for that. Others than this machine need `0.0.0.0` here, which is Fluent Bit's default: nobody has to
+        /// log in.
+        http_listen: String => "HTTP_Listen" = "127.0.0.1",
+        /// Its port.
+        http_port: u16 => "HTTP_Port" = "2020",
+        /// Serve /api/v1/health and /api/v2/health: status 500 when outputs failed more often than is allowed.
+        health_check: bool => "Health_Check" = "off",
+        /// Failed deliveries that are allowed within HC_Period.
+        hc_errors_count: u64 => "HC_Errors_Count" = "5",
+        /// Chunks given up after their last retry that are allowed within HC_Period.
+        hc_retry_failure_count: u64 => "HC_Retry_Failure_Count" = "5",
+        /// Seconds.
+        hc_period: u64 => "HC_Period" = "60",
         /// Write characters beyond ASCII as \uXXXX in JSON.
         escape_unicode: bool => "json.escape_unicode" = "on",
         /// Write numbers that JSON lacks (NaN) as null.
@@ -71,8 +86,7 @@ crate::config! {
         multiline_buffer_limit: Size => "multiline_buffer_limit" = "2M",
     }
     unserved [
-        "Plugins_File", "Streams_File", "HTTP_Server=off", "HTTP_Listen", "HTTP_Port", "Health_Check=off",
-        "HC_Errors_Count", "HC_Retry_Failure_Count", "HC_Period", "HC_Throughput*", "Coro_Stack_Size",
+        "Plugins_File", "Streams_File", "HC_Throughput*", "Coro_Stack_Size",
         "sp.convert_from_str_to_num=on", "dns.mode", "dns.resolver", "dns.prefer_ipv4=off", "dns.prefer_ipv6=off",
         "Hot_Reload=off", "Hot_Reload.Ensure_Thread_Safety=on", "Hot_Reload.Timeout=0",
         "Enable_Chunk_Trace=off", "security.fips_mode=off", "windows.maxstdio", "flush.adaptive=off",
@@ -139,11 +153,11 @@ mod tests {
 
     #[test]
     fn unknown_and_unserved_keys() {
-        let (_, said) = check("[SERVICE]\n Flsh 1\n HTTP_Server On\n Hot_Reload off\n flush.adaptive.low 3\n", &[]);
+        let (_, said) = check("[SERVICE]\n Flsh 1\n Hot_Reload On\n HTTP_Server off\n flush.adaptive.low 3\n", &[]);
         assert!(said.contains("c.conf:2:2: [service] unknown configuration property 'Flsh'. Did you mean 'Flush'?"));
-        assert!(said.contains("c.conf:3:2: warning: [service] property 'HTTP_Server' is not served yet"), "{said}");
+        assert!(said.contains("c.conf:3:2: warning: [service] property 'Hot_Reload' is not served yet"), "{said}");
         assert!(said.contains("'flush.adaptive.low' is not served yet"), "{said}");
-        assert!(!said.contains("Hot_Reload' is"), "{said}");
+        assert!(!said.contains("HTTP_Server' is"), "{said}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::core::{Core, FilterState, Parts, Terms};
 use super::delivery::{Limits, OutputState};
 use super::intake::{InputState, Spec};
+use super::monitor::Monitor;
 use super::rejects::Rejects;
 use super::replay::{Plan, Replay};
 use super::route::{Routes, Rule};
@@ -224,7 +225,9 @@ impl Made {
         }
         // Set once, here.
         let _ = core.parts.set(parts);
-        Engine { core, inputs: ready, storage, replay }
+        // A replay stands beside the pipeline itself, which has the port.
+        let monitor = if replay.is_none() { Monitor::of(service) } else { None };
+        Engine { core, inputs: ready, storage, monitor, replay }
     }
 }
 

@@ -11,6 +11,7 @@ mod held;
 mod intake;
 #[cfg(test)]
 mod model;
+mod monitor;
 mod queue;
 mod rejects;
 mod replay;
@@ -32,6 +33,7 @@ use crate::event::Tag;
 use crate::input::{Input, InputCx};
 use crate::rt::{self, Signal, Signals, Task};
 use intake::InputState;
+use monitor::Monitor;
 use replay::Replay;
 use std::cell::Cell;
 use std::path::Path;
@@ -43,6 +45,8 @@ pub struct Engine {
     core: Rc<Core>,
     inputs: Vec<Ready>,
     storage: StorageConf,
+    /// The HTTP server that tells how it goes.
+    monitor: Option<Monitor>,
     /// What is sent instead of what inputs would read.
     replay: Option<Rc<Replay>>,
 }
@@ -77,6 +81,10 @@ impl Engine {
             // Set once, here.
             let _ = core.storage.set(storage);
         }
+        let monitor = match self.monitor {
+            Some(monitor) => Some(monitor.start(&core)?),
+            None => None,
+        };
         for out in core.outputs() {
             out.output.start()?;
         }
@@ -91,7 +99,7 @@ impl Engine {
         let flusher = (rt::spawn(flush_forever(core.clone())), rt::spawn(held::release_in_time(core.clone())));
         let code = rt::or(wait_for_signal(&core, &signals), wait_for_exit(&core)).await;
         shutdown::run(&core, tasks).await;
-        drop((flusher, writer));
+        drop((flusher, writer, monitor));
         Ok(code)
     }
 }

@@ -29,6 +29,11 @@ impl Counter {
 pub struct OwnCounters(RefCell<Vec<(&'static str, u64)>>);
 
 impl OwnCounters {
+    /// Shows every counter.
+    pub fn each(&self, mut show: impl FnMut(&'static str, u64)) {
+        self.0.borrow().iter().for_each(|(what, n)| show(what, *n));
+    }
+
     /// Adds `n`.
     pub fn add(&self, what: &'static str, n: u64) {
         let mut all = self.0.borrow_mut();

@@ -262,7 +262,8 @@ fn run_with(
     let input =
         Box::new(Lines { count, per, acked: acked.clone(), tags: tags.iter().map(|t| Tag::new(t)).collect(), waits });
     let ready = Ready { state, label: "input:lines:lines.0".into(), tag: Tag::new("t"), input };
-    let engine = Engine { core: core.clone(), inputs: vec![ready], storage: storage_conf(), replay: None };
+    let engine =
+        Engine { core: core.clone(), inputs: vec![ready], storage: storage_conf(), monitor: None, replay: None };
     assert_eq!(engine.run().unwrap(), 0);
     let got = store.got.borrow().clone();
     Run { acked: acked.get(), got, core }

@@ -22,6 +22,7 @@ pub mod msgpack_read;
 pub mod msgpack_write;
 pub mod num;
 pub mod otlp;
+pub mod prometheus;
 pub mod proto;
 pub mod record;
 pub mod resp;

@@ -38,6 +38,6 @@ fn what_cannot_be_understood_is_refused() {
     lab.exec(&["-i", "dummy", "-o", "null", "-m", "a", "b"])
         .code(1)
         .says(&["unexpected argument 'b'", "quote the star"]);
-    lab.exec(&["-H"]).code(1).says(&["-H/--http: the monitoring server is not served yet"]);
+    lab.exec(&["-Y"]).code(1).says(&["-Y/--enable-hot-reload: hot reload is not served yet"]);
     lab.exec(&["-p", "a=b"]).code(1).says(&["-p/--prop needs an input, a filter or an output"]);
 }

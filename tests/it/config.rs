@@ -161,9 +161,9 @@ fn a_right_configuration_passes_the_dry_run() {
     lab.write(
         "w.conf",
         format!("{PIPELINE}    Tag ${{NOWHERE}}\n[OUTPUT]\n    Name null\n")
-            .replace("    Tag", "[SERVICE]\n    HTTP_Server on\n    Log_File"),
+            .replace("    Tag", "[SERVICE]\n    Hot_Reload on\n    Log_File"),
     );
-    lab.exec(&["-c", "w.conf", "-D"]).code(0).says(&["'HTTP_Server' is not served yet", "no Match", "${NOWHERE}"]);
+    lab.exec(&["-c", "w.conf", "-D"]).code(0).says(&["'Hot_Reload' is not served yet", "no Match", "${NOWHERE}"]);
     // Includes, variables and every harmless form.
     lab.write("sub/in.conf", "# a comment\n[INPUT]\r\n  nAmE  dummy   \r\n  TAG ${WHERE}.${KIND:-plain}\r\n\r\n  # another\r\n  Samples 1\r\n");
     lab.write("sub/out.conf", "[OUTPUT]\n\tName null\n\tMatch *");

@@ -26,6 +26,8 @@ mod layers;
 #[cfg(feature = "pcap")]
 mod live;
 mod logstash;
+#[cfg(all(feature = "es", feature = "tls"))]
+mod monitor;
 mod multiline;
 mod net;
 #[cfg(not(feature = "pcap"))]

@@ -162,7 +162,7 @@ fn engine(world: &Rc<World>, root: Option<&Path>) -> Engine {
         let input = Box::new(Source { world: world.clone(), index });
         Ready { label: format!("input:model:{}", state.name), tag: Tag::new("t"), state, input }
     });
-    Engine { core, inputs: ready.collect(), storage: conf, replay: None }
+    Engine { core, inputs: ready.collect(), storage: conf, monitor: None, replay: None }
 }
 
 /// A run and, when it leaves something behind, the one after it; each in a thread of its own.

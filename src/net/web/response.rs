@@ -31,6 +31,11 @@ impl Response {
         Self { status, fields: Vec::new(), body: body.into() }.with("Content-Type", "application/json")
     }
 
+    /// An answer of this content type.
+    pub fn plain(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, fields: Vec::new(), body: body.into() }.with("Content-Type", kind)
+    }
+
     /// Adds a field. Line ends in the value become blanks.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {

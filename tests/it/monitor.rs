@@ -1,0 +1,116 @@
+//! The program's own HTTP server: what it has done, and whether it is well.
+
+use crate::lab::{Answer, HttpSink, Lab, Proc, free_port};
+use crate::web::{Got, raw, send};
+use serde_json::Value;
+
+/// Starts the program with the server; its port.
+fn start(lab: &Lab, service: &str, rest: &str) -> (Proc, u16) {
+    let port = free_port();
+    let mut run = lab.start(&format!(
+        "[SERVICE]\n    Flush 0.05\n    Grace 1\n    HTTP_Server On\n    HTTP_Port {port}\n    scheduler.base 1\n    scheduler.cap 1\n{service}{rest}"
+    ));
+    run.wait_stderr(&format!("[http_server] listening on http://127.0.0.1:{port}"));
+    (run, port)
+}
+
+fn get(port: u16, path: &str) -> Got {
+    send(port, "GET", path, "", b"")
+}
+
+fn json(port: u16, path: &str) -> Value {
+    let got = get(port, path);
+    assert_eq!(got.status, 200, "{path}: {got:?}");
+    assert!(got.head.contains("Content-Type: application/json"), "{}", got.head);
+    serde_json::from_str(&got.body).unwrap_or_else(|e| panic!("{path}: {e}: {}", got.body))
+}
+
+const PIPELINE: &str = "[INPUT]\n    Name dummy\n    Samples 3\n    Rate 100\n[FILTER]\n    Name grep\n    Match *\n    Exclude none x\n[OUTPUT]\n    Name null\n    Match *\n";
+
+#[test]
+fn every_endpoint() {
+    let lab = Lab::new("monitor");
+    let (run, port) = start(&lab, "", PIPELINE);
+    lab.wait("three records", || json(port, "/api/v1/metrics")["output"]["null.0"]["proc_records"] == 3);
+    let metrics = json(port, "/api/v1/metrics");
+    assert_eq!(metrics["input"]["dummy.0"]["records"], 3);
+    assert_eq!(metrics["filter"]["grep.0"], serde_json::json!({"drop_records": 0, "add_records": 0}));
+    for key in ["proc_bytes", "errors", "retries", "retries_failed", "dropped_records", "retried_records"] {
+        assert!(metrics["output"]["null.0"][key].is_u64(), "{key}");
+    }
+    assert!(json(port, "/")["fluent-bit"]["version"].is_string());
+    let uptime = json(port, "/api/v1/uptime");
+    assert!(uptime["uptime_sec"].is_u64() && uptime["uptime_hr"].as_str().unwrap().contains("running:  0 day, 0 hour"));
+    assert!(json(port, "/api/v1/plugins")["plugins"]["inputs"].as_array().unwrap().contains(&"http".into()));
+    let storage = json(port, "/api/v1/storage");
+    assert!(storage["storage_layer"]["chunks"]["fs_chunks_down"].is_u64(), "{storage}");
+    assert_eq!(storage["input_chunks"]["dummy.0"]["status"]["overlimit"], false);
+    assert_eq!(json(port, "/api/v2/reload")["hot_reload_count"], 0);
+    assert_eq!(send(port, "POST", "/api/v2/reload", "", b"").body, "{\"reload\":\"not enabled\",\"status\":-1}");
+    assert_eq!(send(port, "DELETE", "/api/v2/reload", "", b"").status, 405);
+    assert_eq!(send(port, "POST", "/api/v1/metrics", "", b"x").status, 405);
+    for path in ["/api/v1/health", "/api/v2/health", "/none", "/api/v1/trace/x"] {
+        assert_eq!(get(port, path).status, 404, "{path}");
+    }
+    let v1 = get(port, "/api/v1/metrics/prometheus").body;
+    let line = v1.lines().find(|l| l.starts_with("fluentbit_input_records_total{name=\"dummy.0\"} 3 ")).expect(&v1);
+    assert_eq!(line.split(' ').nth(2).map(str::len), Some(13), "{line}");
+    let names: Vec<&str> = v1
+        .lines()
+        .filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next())
+        .filter(|n| n.ends_with("_total"))
+        .collect();
+    assert!(names.is_sorted() && names.contains(&"fluentbit_output_retries_failed_total"), "{names:?}");
+    let v2 = get(port, "/api/v2/metrics/prometheus").body;
+    for want in [
+        "\nfluentbit_output_proc_records_total{name=\"null.0\"} 3\n",
+        "# TYPE fluentbit_input_ingestion_paused gauge\n",
+        "fluentbit_logger_logs_total{message_type=\"error\"} 0\n",
+        "fluentbit_uptime{hostname=\"",
+        "collector_output_down{name=\"null.0\"} 0\n",
+    ] {
+        assert!(v2.contains(want), "no {want}\n{v2}");
+    }
+    for line in v2.lines().filter(|l| !l.starts_with('#')) {
+        let (_, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+    assert!(get(port, "/api/v2/metrics").body.contains("Z fluentbit_input_records_total{name=\"dummy.0\"} = 3\n"));
+    // One connection for several, and a broken one.
+    let two = "GET / HTTP/1.1\r\nHost: h\r\n\r\nHEAD / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    assert_eq!(raw(port, two.as_bytes()).matches("HTTP/1.1 200 OK").count(), 2);
+    assert!(raw(port, b"GET / HTTP/1.1\n\n").starts_with("HTTP/1.1 400 "));
+    run.term().code(0);
+}
+
+#[test]
+fn health_follows_the_outputs() {
+    let lab = Lab::new("monitor-health");
+    let server = HttpSink::new(|_, before| Answer::new(if before < 1 { 503 } else { 200 }, "no"));
+    let output = format!(
+        "[INPUT]\n    Name dummy\n    Samples 1\n[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {}\n    Retry_Limit no_retries\n",
+        server.port()
+    );
+    let service = "    Health_Check On\n    HC_Errors_Count 5\n    HC_Retry_Failure_Count 0\n    HC_Period 3\n    storage.keep.rejected off\n";
+    let (run, port) = start(&lab, service, &output);
+    lab.wait("the failure", || get(port, "/api/v1/health").status == 500);
+    assert_eq!(get(port, "/api/v1/health").body, "error\n");
+    let told: Value = serde_json::from_str(&get(port, "/api/v2/health").body).unwrap();
+    assert_eq!(
+        (&told["status"], &told["retries_failed"], &told["period_limit"]),
+        (&"error".into(), &1.into(), &3.into())
+    );
+    lab.wait("its end", || get(port, "/api/v1/health").body == "ok\n");
+    assert_eq!(json(port, "/api/v2/health")["status"], "ok");
+    run.term();
+}
+
+#[test]
+fn a_taken_port_is_said_at_the_start() {
+    let lab = Lab::new("monitor-port");
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    let done = lab.run(&format!("[SERVICE]\n    HTTP_Server On\n    HTTP_Port {port}\n{PIPELINE}"));
+    assert_ne!(done.status.code(), Some(0), "{}", done.report());
+    done.says(&["HTTP_Server", "another program has this port"]);
+}
