@@ -35,6 +35,7 @@ pub(super) struct FilterState {
 
 /// The pipeline while it runs.
 pub(super) struct Core {
+    pub(super) begun: Instant,
     pub(super) flush: Duration,
     pub(super) grace: Duration,
     /// Use the whole grace period for chunks that are safe on the disk, too.
@@ -134,6 +135,7 @@ pub(super) struct Terms {
 impl Core {
     pub(super) fn new(terms: Terms, routes: Routes) -> Self {
         Self {
+            begun: Instant::now(),
             flush: terms.flush,
             grace: terms.grace,
             flush_on_shutdown: terms.flush_on_shutdown,

@@ -1,6 +1,7 @@
 //! What an input may do with the engine: fill batches, commit them, wait for room, learn of the shutdown.
 
 use crate::event::{Batch, Tag};
+use crate::fmt::prometheus::Family;
 use crate::rt::{Notify, sleep};
 use crate::time::Time;
 use std::cell::{Cell, RefCell, RefMut};
@@ -34,6 +35,10 @@ pub trait Intake {
     fn lost(&self, records: u64, why: &str);
     /// Adds to a counter of the input's own, shown in its account. 0 makes it known.
     fn count(&self, what: &'static str, n: u64);
+    /// What every instance of the pipeline has done.
+    fn metrics(&self) -> Vec<Family> {
+        Vec::new()
+    }
     /// One more (`true`) or one less (`false`) that the shutdown waits for.
     fn delay_end(&self, more: bool);
 }
@@ -151,6 +156,11 @@ impl InputCx {
     /// of their first mention. 0 makes it known.
     pub fn count(&self, what: &'static str, n: u64) {
         self.intake.count(what, n);
+    }
+
+    /// The counters of the whole program.
+    pub fn metrics(&self) -> Vec<Family> {
+        self.intake.metrics()
     }
 
     /// While this lives the shutdown waits, within its grace period, for what the input still has to commit. Without it

@@ -6,6 +6,7 @@ pub mod datagrams;
 pub mod dummy;
 pub mod elasticsearch;
 pub mod exec;
+pub mod fluentbit_metrics;
 pub mod framer;
 pub mod head;
 pub mod http;
@@ -78,6 +79,7 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &dummy::PLUGIN,
     &elasticsearch::PLUGIN,
     &exec::PLUGIN,
+    &fluentbit_metrics::PLUGIN,
     &head::PLUGIN,
     &http::PLUGIN,
     &kmsg::PLUGIN,

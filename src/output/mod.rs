@@ -16,6 +16,7 @@ pub mod null;
 mod one_way;
 #[cfg(feature = "http")]
 pub mod opentelemetry;
+pub mod prometheus_exporter;
 pub mod redis;
 #[cfg(feature = "http")]
 pub mod request;
@@ -149,6 +150,7 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     &null::PLUGIN,
     #[cfg(feature = "http")]
     &opentelemetry::PLUGIN,
+    &prometheus_exporter::PLUGIN,
     &redis::PLUGIN,
     &stdout::PLUGIN,
     &syslog::PLUGIN,

@@ -128,6 +128,7 @@ fn every_plugin_has_a_case() {
 const ELSEWHERE: &[(&str, &str)] = &[
     ("input", "beats"),
     ("input", "elasticsearch"),
+    ("input", "fluentbit_metrics"),
     ("input", "http"),
     ("input", "kmsg"),
     ("input", "random"),
@@ -146,6 +147,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("output", "lumberjack"),
     ("output", "opensearch"),
     ("output", "opentelemetry"),
+    ("output", "prometheus_exporter"),
     ("output", "redis"),
     ("output", "syslog"),
     ("output", "tcp"),

@@ -114,3 +114,28 @@ fn a_taken_port_is_said_at_the_start() {
     assert_ne!(done.status.code(), Some(0), "{}", done.report());
     done.says(&["HTTP_Server", "another program has this port"]);
 }
+
+/// The counters as records, and as Prometheus reads them.
+#[test]
+fn metrics_as_records() {
+    let lab = Lab::new("monitor-records");
+    let port = free_port();
+    let run = lab.start(&format!(
+        "[SERVICE]\n    Flush 0.05\n[INPUT]\n    Name dummy\n    Tag d\n    Samples 3\n    Rate 100\n[INPUT]\n    Name fluentbit_metrics\n    Tag m\n    Scrape_Interval 0.1\n    Scrape_On_Start on\n\
+         [OUTPUT]\n    Name prometheus_exporter\n    Match *\n    Port {port}\n    Add_Label cluster one\n[OUTPUT]\n    Name stdout\n    Match m\n    Format json_lines\n    Json_Date_Key false\n"
+    ));
+    lab.wait("the exporter", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let want = "\nfluentbit_input_records_total{name=\"dummy.0\",cluster=\"one\"} 3\n";
+    lab.wait("the metric", || get(port, "/metrics").body.contains(want));
+    let got = get(port, "/metrics");
+    assert!(
+        got.head.contains("text/plain; version=0.0.4") && got.body.contains("# TYPE fluentbit_uptime counter\n"),
+        "{got:?}"
+    );
+    assert_eq!((get(port, "/").status, send(port, "POST", "/metrics", "", b"").status), (404, 405));
+    let record = "{\"name\":\"fluentbit_input_records_total\",\"type\":\"counter\",\"help\":\"Records read\",\"labels\":{\"name\":\"dummy.0\"},\"value\":3}\n";
+    lab.wait("the record", || run.stdout().contains(record));
+    // What is no metric is counted, and kept with the reason.
+    run.term().code(0).says(&["output prometheus_exporter.0: ", "3 rejected"]);
+    assert!(lab.read("rejected.ndjson").contains("not a metric"));
+}

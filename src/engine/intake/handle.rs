@@ -2,7 +2,9 @@
 
 use super::{InputState, Stream};
 use crate::conf::storage::StorageType;
+use crate::engine::monitor;
 use crate::event::{Batch, Tag};
+use crate::fmt::prometheus::Family;
 use crate::input::{Ack, Intake};
 use crate::rt::{self, Notify};
 use std::cell::RefMut;
@@ -93,6 +95,10 @@ impl Intake for Rc<InputState> {
 
     fn count(&self, what: &'static str, n: u64) {
         self.stats.own.add(what, n);
+    }
+
+    fn metrics(&self) -> Vec<Family> {
+        self.core.upgrade().map_or_else(Vec::new, |core| monitor::metrics(&core))
     }
 
     fn delay_end(&self, more: bool) {

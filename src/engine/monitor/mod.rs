@@ -9,18 +9,13 @@ use crate::conf::common::NetIn;
 use crate::conf::{Section, Service};
 use crate::error::{Diags, Error, Place};
 use crate::fmt::prometheus;
-use crate::net::web::{Connection, Failure, Head, Limits, Response};
-use crate::net::{Listener, Stream};
+use crate::net::Listener;
+use crate::net::web::{Head, Response, tell};
 use crate::rt::{self, Task};
 use crate::time::Time;
 use health::Health;
-use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
-
-/// Connections at one time; further ones are closed at once.
-const CONNECTIONS: usize = 64;
-const LIMITS: Limits = Limits { request: Duration::from_secs(10), idle: Duration::from_secs(60), read: 4096 };
+use std::time::{Duration, SystemTime};
 
 /// What the service asks for.
 pub(super) struct Monitor {
@@ -55,58 +50,29 @@ impl Monitor {
         let listener = Listener::bind(&self.net, self.port, None).map_err(failed)?;
         log::info!("[http_server] listening on http://{}:{}", self.net.listen, self.port);
         let health = self.health.map(|terms| Rc::new(Health::new(terms, core)));
-        let desk = Rc::new(Desk { core: core.clone(), health, begun: Instant::now(), open: Cell::new(0) });
-        Ok(rt::spawn(desk.serve(listener)))
+        let watch = health.clone().map(|health| rt::spawn(health.watch(core.clone())));
+        let desk = Desk { core: core.clone(), health };
+        Ok(rt::spawn(async move {
+            tell("http_server", listener, move |head| desk.answer(head)).await;
+            drop(watch);
+        }))
     }
 }
 
-/// What connections share.
+/// The counters of the pipeline and of the process.
+pub(super) fn metrics(core: &Core) -> Vec<prometheus::Family> {
+    let mut all = families::snapshot(core);
+    all.extend(families::runtime(core.begun.elapsed().as_secs()));
+    all
+}
+
+/// What answers are made of.
 struct Desk {
     core: Rc<Core>,
     health: Option<Rc<Health>>,
-    begun: Instant,
-    open: Cell<usize>,
 }
 
 impl Desk {
-    async fn serve(self: Rc<Self>, listener: Listener) {
-        let watch = self.health.clone().map(|health| rt::spawn(health.watch(self.core.clone())));
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) if self.open.get() < CONNECTIONS => {
-                    self.open.set(self.open.get() + 1);
-                    let desk = self.clone();
-                    rt::spawn(async move {
-                        desk.connection(stream).await;
-                        desk.open.set(desk.open.get().saturating_sub(1));
-                    })
-                    .detach();
-                }
-                Ok(_) => log::debug!("[http_server] a connection is closed: {CONNECTIONS} are open"),
-                Err(e) => {
-                    log::error!("[http_server] no more requests are served: {e}");
-                    break;
-                }
-            }
-        }
-        drop(watch);
-    }
-
-    async fn connection(&self, stream: Stream) {
-        let mut connection = Connection::new(stream, LIMITS);
-        loop {
-            match connection.head().await {
-                Ok(Some(head)) => {
-                    if !connection.respond(&self.answer(&head)).await.unwrap_or(false) {
-                        return;
-                    }
-                }
-                Err(Failure::Refused(refusal)) => return connection.refuse(refusal).await,
-                Ok(None) | Err(Failure::Io(_)) => return,
-            }
-        }
-    }
-
     fn answer(&self, head: &Head) -> Response {
         let path = match head.path().trim_end_matches('/') {
             "" => "/",
@@ -121,7 +87,7 @@ impl Desk {
             };
         }
         let core = &self.core;
-        let uptime = self.begun.elapsed().as_secs();
+        let uptime = core.begun.elapsed().as_secs();
         let answer = match path {
             "/" => Response::json(200, shapes::about()),
             "/api/v1/uptime" => Response::json(200, shapes::uptime(uptime)),
@@ -131,11 +97,9 @@ impl Desk {
             }
             "/api/v2/metrics" => text(|out| {
                 let now = Time::from_system(SystemTime::now());
-                prometheus::write_lines(&self.families(uptime), &shapes::rfc3339(now), out);
+                prometheus::write_lines(&metrics(core), &shapes::rfc3339(now), out);
             }),
-            "/api/v2/metrics/prometheus" | "/metrics" => {
-                text(|out| prometheus::write(&self.families(uptime), None, out))
-            }
+            "/api/v2/metrics/prometheus" | "/metrics" => text(|out| prometheus::write(&metrics(core), None, out)),
             "/api/v1/storage" if core.show_storage => Response::json(200, shapes::storage(core)),
             "/api/v1/plugins" => Response::json(200, shapes::plugins()),
             "/api/v1/health" | "/api/v2/health" => match &self.health {
@@ -145,12 +109,6 @@ impl Desk {
             _ => return Response::text(404, "not found"),
         };
         if reads { answer } else { Response::text(405, "GET").with("Allow", "GET, HEAD") }
-    }
-
-    fn families(&self, uptime: u64) -> Vec<prometheus::Family> {
-        let mut all = families::snapshot(&self.core);
-        all.extend(families::runtime(uptime));
-        all
     }
 }
 

@@ -10,6 +10,7 @@ mod head;
 mod held;
 mod inlet;
 mod response;
+mod tell;
 
 pub use body::{Body, Framing};
 pub use connection::{Connection, Failure, Limits};
@@ -17,6 +18,7 @@ pub use head::{Head, MAX_FIELDS, MAX_HEAD};
 pub use held::{Held, Share};
 pub use inlet::Inlet;
 pub use response::{Response, reason};
+pub use tell::tell;
 
 use std::fmt;
 
