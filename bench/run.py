@@ -19,10 +19,12 @@ import sys
 import threading
 import time
 
+import beats
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Cost against md5sum that is not to be exceeded.
 BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64, "http_out": 2.2,
-        "http_in": 2.0, "http_array": 2.0}
+        "http_in": 2.0, "http_array": 2.0, "beats": 2.5}
 PEAK_MIB = 32
 IDLE_MIB = 5
 BINARY_MIB = 7
@@ -63,8 +65,9 @@ HTTP_IN = "[INPUT]\n    Name http\n    Listen 127.0.0.1\n    Port {port}\n" + NU
 CASES += [
     ("http_in", "http (4 MB bodies of JSON lines) → null", "docker", HTTP_IN),
     ("http_array", "http (4 MB arrays) → null", "docker", HTTP_IN),
+    ("beats", "beats (windows of 2,048, not packed) → null", "docker", HTTP_IN.replace("http", "beats")),
 ]
-DRIVEN = ("http_in", "http_array")
+DRIVEN = ("http_in", "http_array", "beats")
 
 # Captures: packets a CPU second that are to be reached. 100,000 flows at once are to fit into PACKET_PEAK_MIB.
 PACKET_BARS = {"http": 1_100_000, "dns": 500_000, "mix": 500_000, "flows": None}
@@ -155,6 +158,8 @@ def measure(case, conf, facts, binary, sink, work, repeats):
         if case in DRIVEN:
             port = free_port()
             drive = threading.Thread(target=post, args=(facts["path"], port, case == "http_array"))
+            if case == "beats":
+                drive = threading.Thread(target=beats.send, args=(facts["path"], port))
         text = SERVICE + conf.format(file=facts["path"], dir=box, port=port)
         with open(os.path.join(box, "bench.conf"), "w") as out:
             out.write(text)
@@ -302,7 +307,7 @@ def check(case, facts, box, port, code):
     if code != 0:
         return f"exit code {code}\n{said}"
     expected = facts["kept"] if case == "cri" else facts["lines"]
-    read = number(r"input (?:tail|http)\.0: (\d+) records", said)
+    read = number(r"input (?:tail|http|beats)\.0: (\d+) records", said)
     if read != facts["lines"]:
         return f"{read} of {facts['lines']} lines read\n{said}"
     if case == "file":
