@@ -2,10 +2,12 @@
 //!
 //! The targets under `fuzz/` are one line each; an ordinary test replays their seeds and mutations of them.
 
+mod forward;
 mod lumberjack;
 mod streams;
 mod web;
 
+pub use forward::forward;
 pub use lumberjack::lumberjack;
 pub use streams::http;
 pub use web::http_server;

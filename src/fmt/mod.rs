@@ -5,6 +5,7 @@ pub mod codec;
 pub mod date_format;
 pub mod es_bulk;
 pub mod es_id;
+pub mod forward;
 pub mod gelf;
 pub mod influx;
 pub mod journal;

@@ -96,6 +96,11 @@ fn patterns() {
 }
 
 #[test]
+fn forward() {
+    replay("forward", collector::fuzz::forward);
+}
+
+#[test]
 fn msgpack() {
     replay("msgpack", collector::fuzz::msgpack);
 }
@@ -178,6 +183,7 @@ fn no_target_is_left_out() {
             "capture.rs",
             "chunk.rs",
             "dns.rs",
+            "forward.rs",
             "http.rs",
             "http_server.rs",
             "icmp.rs",
