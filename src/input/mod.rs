@@ -7,6 +7,7 @@ pub mod dummy;
 pub mod elasticsearch;
 pub mod exec;
 pub mod fluentbit_metrics;
+pub mod forward;
 pub mod framer;
 pub mod head;
 pub mod http;
@@ -80,6 +81,7 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &elasticsearch::PLUGIN,
     &exec::PLUGIN,
     &fluentbit_metrics::PLUGIN,
+    &forward::PLUGIN,
     &head::PLUGIN,
     &http::PLUGIN,
     &kmsg::PLUGIN,

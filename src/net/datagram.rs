@@ -5,7 +5,9 @@ use super::listen::address;
 use crate::conf::common::NetIn;
 use crate::rt::Source;
 use rustix::fs::fstat;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, recvfrom, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, recvfrom, sendto, socket_with, sockopt,
+};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result};
 use std::net::SocketAddr;
@@ -107,6 +109,16 @@ impl Incoming<'_> {
     pub fn next_from(self, buf: &mut [u8]) -> Result<(usize, Option<SocketAddr>)> {
         let (n, _, from) = recvfrom(self.0, buf, RecvFlags::DONTWAIT)?;
         Ok((n, from.and_then(|a| SocketAddr::try_from(a).ok())))
+    }
+}
+
+impl Incoming<'_> {
+    /// Answers a sender, without waiting.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn answer(self, bytes: &[u8], to: SocketAddr) -> Result<usize> {
+        Ok(sendto(self.0, bytes, SendFlags::DONTWAIT, &to)?)
     }
 }
 

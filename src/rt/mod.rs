@@ -67,6 +67,18 @@ pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
     EXECUTOR.with(|e| e.spawn(future))
 }
 
+/// Fills `bytes` with random numbers of the system, good for secrets.
+///
+/// # Errors
+/// When the system has none.
+pub fn random(bytes: &mut [u8]) -> Result<()> {
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(())
+}
+
 /// Wakes the executor; from another thread it also interrupts the poller.
 struct Alarm {
     rung: AtomicBool,
