@@ -16,6 +16,7 @@ pub mod schema;
 pub mod section;
 pub mod service;
 pub mod storage;
+pub mod upstream;
 pub mod value;
 
 pub use env::Env;

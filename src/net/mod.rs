@@ -2,6 +2,7 @@
 //!
 //! Nothing here blocks: sockets are non-blocking and waited for by the reactor, names are looked up on a worker thread.
 
+pub mod balance;
 pub mod connect;
 pub mod datagram;
 #[cfg(feature = "http")]
@@ -15,6 +16,7 @@ pub mod unix;
 pub mod upstream;
 pub mod web;
 
+pub use balance::Balance;
 pub use connect::Target;
 pub use datagram::Datagrams;
 #[cfg(feature = "http")]
