@@ -61,6 +61,11 @@ impl Template {
         }
     }
 
+    /// Whether it says different things about records of one tag.
+    pub fn needs_record(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Group(_) | Part::Value(_)))
+    }
+
     /// Appends the text for one record. What is missing leaves its place empty. `group` answers the groups of the match.
     pub fn render<'g>(&self, body: Cells<'_>, tag: &str, group: impl Fn(usize) -> Option<&'g [u8]>, out: &mut Vec<u8>) {
         for part in &self.parts {

@@ -5,6 +5,7 @@ pub mod counter;
 pub mod es;
 mod events;
 pub mod file;
+pub mod forward;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]
@@ -138,6 +139,7 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     #[cfg(feature = "es")]
     &es::OPENSEARCH,
     &file::PLUGIN,
+    &forward::PLUGIN,
     #[cfg(feature = "http")]
     &http::PLUGIN,
     #[cfg(feature = "http")]
