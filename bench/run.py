@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ import beats
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Cost against md5sum that is not to be exceeded.
 BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64, "http_out": 2.2,
-        "http_in": 2.0, "http_array": 2.0, "beats": 2.5}
+        "http_in": 2.0, "http_array": 2.0, "beats": 2.5, "forward_in": 1.0, "tcp_in": 1.0, "forward_out": 1.0}
 PEAK_MIB = 32
 IDLE_MIB = 5
 BINARY_MIB = 7
@@ -68,6 +69,12 @@ CASES += [
     ("beats", "beats (windows of 2,048, not packed) → null", "docker", HTTP_IN.replace("http", "beats")),
 ]
 DRIVEN = ("http_in", "http_array", "beats")
+LISTEN = "[INPUT]\n    Name {name}\n    Listen 127.0.0.1\n    Port {port}\n"
+NET_CASES = [
+    ("forward_in", "forward (PackedForward) → null", LISTEN + NULL),
+    ("tcp_in", "tcp (the same lines) → null", LISTEN + "    Format none\n" + NULL),
+    ("forward_out", "tail → forward (Forward)", TAIL + "[OUTPUT]\n    Name forward\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"),
+]
 
 # Captures: packets a CPU second that are to be reached. 100,000 flows at once are to fit into PACKET_PEAK_MIB.
 PACKET_BARS = {"http": 1_100_000, "dns": 500_000, "mix": 500_000, "flows": None}
@@ -96,6 +103,13 @@ def main():
             continue
         facts = generate(gen, shape, args.size, work)
         row = measure(case, conf, facts, binary, sink, work, args.repeats)
+        failed |= bool(row["wrong"])
+        rows.append((case, title, row))
+    for case, title, conf in NET_CASES:
+        if args.case and case not in args.case:
+            continue
+        facts = generate(gen, "nginx", args.size, work)
+        row = measure_net(case, conf, facts, binary, work, args.repeats)
         failed |= bool(row["wrong"])
         rows.append((case, title, row))
     packet_rows = []
@@ -178,6 +192,85 @@ def measure(case, conf, facts, binary, sink, work, repeats):
     wall = statistics.median(walls)
     return {"ratio": statistics.median(ratios), "cpu": statistics.median(cpus), "rate": facts["lines"] / wall,
             "mib": facts["bytes"] / wall / 2**20, "peak": max(peaks), "lines": facts["lines"], "wrong": wrong}
+
+
+def measure_net(case, conf, facts, binary, work, repeats):
+    """Cases with a peer: a thread of this process, whose time is not counted."""
+    ratios, cpus, walls, peaks, wrong = [], [], [], [], ""
+    source = packed(facts, work) if case == "forward_in" else facts["path"]
+    for _ in range(repeats):
+        box = os.path.join(work, "run")
+        shutil.rmtree(box, ignore_errors=True)
+        os.makedirs(box)
+        warm(source)
+        md5, _, _, _ = timed(["md5sum", facts["path"]], box)
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        if case == "forward_out":
+            peer = threading.Thread(target=discard, args=(listener,), daemon=True)
+        else:
+            listener.close()
+            peer = threading.Thread(target=feed, args=(port, source, case == "forward_in"), daemon=True)
+        with open(os.path.join(box, "bench.conf"), "w") as out:
+            out.write(SERVICE + conf.format(name=case.split("_")[0], file=facts["path"], port=port))
+        if case == "forward_out":
+            peer.start()
+        cpu, wall, peak, code = timed([binary, "-c", "bench.conf"], box, None if case == "forward_out" else peer)
+        with open(os.path.join(box, "stderr")) as log:
+            said = log.read()
+        got = number(r"output (?:null|forward)\.0: (\d+) records", said)
+        if code != 0 or got != facts["lines"]:
+            wrong = wrong or f"exit code {code}, {got} of {facts['lines']} records\n{said}"
+        ratios.append(cpu / md5)
+        cpus.append(cpu)
+        walls.append(wall)
+        peaks.append(peak)
+    wall = statistics.median(walls)
+    return {"ratio": statistics.median(ratios), "cpu": statistics.median(cpus), "rate": facts["lines"] / wall,
+            "mib": facts["bytes"] / wall / 2**20, "peak": max(peaks), "lines": facts["lines"], "wrong": wrong}
+
+
+def packed(facts, work):
+    """The lines as messages of half a megabyte in mode PackedForward; the last one asks to be acknowledged."""
+    path = os.path.join(work, os.path.basename(facts["path"]) + ".forward")
+    if os.path.exists(path) and os.path.getmtime(path) > os.path.getmtime(facts["path"]):
+        return path
+    with open(facts["path"], "rb") as lines, open(path, "wb") as out:
+        events = bytearray()
+        for n, line in enumerate(lines):
+            text = line.rstrip(b"\n")
+            events += b"\x92\xd7\x00" + struct.pack(">II", 1_700_000_000 + n // 1000, n % 1000)
+            events += b"\x81\xa3log\xda" + struct.pack(">H", len(text)) + text
+            if len(events) > 1 << 19:
+                out.write(b"\x92\xa5bench\xc6" + struct.pack(">I", len(events)) + events)
+                events.clear()
+        out.write(b"\x93\xa5bench\xc6" + struct.pack(">I", len(events)) + events + b"\x81\xa5chunk\xa4last")
+    return path
+
+
+def feed(port, path, acknowledged):
+    end = time.monotonic() + 30
+    while True:
+        try:
+            peer = socket.create_connection(("127.0.0.1", port))
+            break
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+    with peer, open(path, "rb") as data:
+        peer.sendfile(data)
+        if acknowledged:
+            peer.recv(100)
+        else:
+            peer.shutdown(socket.SHUT_WR)
+            peer.recv(1)
+
+
+def discard(listener):
+    while True:
+        peer, _ = listener.accept()
+        threading.Thread(target=lambda: [None for _ in iter(lambda: peer.recv(1 << 20), b"")], daemon=True).start()
 
 
 def measure_packets(case, facts, binary, work, repeats):

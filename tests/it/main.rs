@@ -13,6 +13,7 @@ mod es;
 mod es_answers;
 #[cfg(all(feature = "es", feature = "sqlite"))]
 mod faults;
+mod forward;
 mod fuzz;
 mod golden;
 #[cfg(feature = "http")]
