@@ -145,6 +145,6 @@ mod tests {
             assert!(input.is_none() && said.contains(part), "{part:?} is not in {said:?}");
         }
         let (input, said) = made(&[("systemd_filter", "_PID=1"), ("read_since_minutes_ago", "5")]);
-        assert!(input.is_some() && said.contains("Read_Since_Minutes_Ago"), "{said}");
+        assert!(input.is_some() && said.contains("read_since_minutes_ago"), "{said}");
     }
 }
