@@ -3,11 +3,13 @@
 //! The targets under `fuzz/` are one line each; an ordinary test replays their seeds and mutations of them.
 
 mod forward;
+mod kafka;
 mod lumberjack;
 mod streams;
 mod web;
 
 pub use forward::forward;
+pub use kafka::kafka;
 pub use lumberjack::lumberjack;
 pub use streams::http;
 pub use web::http_server;

@@ -16,6 +16,8 @@ pub mod json_read;
 pub mod json_stream;
 pub mod json_text;
 pub mod json_write;
+pub mod kafka;
+pub mod kmsg;
 pub mod kmsg;
 pub mod loki;
 pub mod lumberjack;

@@ -170,6 +170,11 @@ fn tls() {
     replay("tls", collector::fuzz::tls);
 }
 
+#[test]
+fn kafka() {
+    replay("kafka", collector::fuzz::kafka);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -190,6 +195,7 @@ fn no_target_is_left_out() {
             "ini.rs",
             "journal.rs",
             "json.rs",
+            "kafka.rs",
             "layers.rs",
             "lumberjack.rs",
             "msgpack.rs",
