@@ -25,7 +25,7 @@ import beats
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Cost against md5sum that is not to be exceeded.
 BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64, "http_out": 2.2,
-        "http_in": 2.0, "http_array": 2.0, "beats": 2.5, "forward_in": 1.0, "tcp_in": 1.0, "forward_out": 1.0}
+        "http_in": 2.0, "http_array": 2.0, "beats": 2.5, "forward_in": 1.0, "tcp_in": 1.0, "forward_out": 1.0, "kafka": 1.8}
 PEAK_MIB = 32
 IDLE_MIB = 5
 BINARY_MIB = 7
@@ -46,6 +46,7 @@ CRI = """[FILTER]
 """
 ES = "[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"
 HTTP = ES.replace("Name es", "Name http") + "    URI /lines\n    Format json_lines\n"
+KAFKA = "[OUTPUT]\n    Name kafka\n    Match *\n    Brokers 127.0.0.1:{port}\n    Topics bench\n"
 CASES = [
     ("null", "tail → null", "nginx", TAIL + NULL),
     ("nginx", "tail, parser nginx → null", "nginx", TAIL + "    Parser nginx\n" + NULL),
@@ -57,9 +58,10 @@ CASES = [
     ("es_disk", "the same with storage.type filesystem", "nginx",
      "    storage.path chunks\n" + TAIL + "    Parser nginx\n    DB tail.db\n    storage.type filesystem\n" + ES),
     ("http_out", "tail, parser nginx → http (JSON lines, counting server)", "nginx", TAIL + "    Parser nginx\n" + HTTP),
+    ("kafka", "tail, parser nginx → kafka (counting broker)", "nginx", TAIL + "    Parser nginx\n" + KAFKA),
 ]
 # Those with the counting server.
-SERVED = ("es", "es_disk", "http_out")
+SERVED = ("es", "es_disk", "http_out", "kafka")
 
 # Bodies that are posted by this program, as long as Buffer_Max_Size allows; its own time does not count.
 HTTP_IN = "[INPUT]\n    Name http\n    Listen 127.0.0.1\n    Port {port}\n" + NULL

@@ -1,7 +1,10 @@
-//! A bulk endpoint that only counts, in a process of its own so that its time is not the collector's.
+//! A bulk endpoint and a Kafka broker that only count, in a process of its own so that its time is not the collector's.
 //!
 //! `bench-sink FILE`: writes `PORT` to FILE; `GET /count` answers the documents so far; a request to `/lines` has one on each
-//! line; every other request is a bulk request.
+//! line; every other request is a bulk request. A connection that does not begin with a letter
+//! speaks Kafka's protocol.
+
+mod broker;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +20,14 @@ fn main() -> std::io::Result<()> {
     std::fs::rename(ready, file)?;
     for stream in listener.incoming() {
         let stream = stream?;
-        std::thread::spawn(move || serve(&stream));
+        std::thread::spawn(move || {
+            let mut first = [0];
+            if stream.peek(&mut first)? == 1 && first == [0] {
+                let port = stream.local_addr()?.port();
+                return broker::serve(&stream, port, |n| _ = DOCUMENTS.fetch_add(n, Ordering::SeqCst));
+            }
+            serve(&stream)
+        });
     }
     Ok(())
 }

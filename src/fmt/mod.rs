@@ -18,7 +18,6 @@ pub mod json_text;
 pub mod json_write;
 pub mod kafka;
 pub mod kmsg;
-pub mod kmsg;
 pub mod loki;
 pub mod lumberjack;
 pub mod msgpack_read;

@@ -10,6 +10,7 @@ pub mod forward;
 pub mod http;
 #[cfg(feature = "http")]
 pub mod influxdb;
+pub mod kafka;
 pub mod logstash;
 #[cfg(feature = "http")]
 pub mod loki;
@@ -144,6 +145,7 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     &http::PLUGIN,
     #[cfg(feature = "http")]
     &influxdb::PLUGIN,
+    &kafka::PLUGIN,
     #[cfg(feature = "http")]
     &loki::PLUGIN,
     &logstash::BEATS,

@@ -144,6 +144,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("output", "http"),
     ("output", "influxdb"),
     ("output", "loki"),
+    ("output", "kafka"),
     ("output", "logstash"),
     ("output", "lumberjack"),
     ("output", "forward"),

@@ -20,6 +20,7 @@ mod golden;
 mod http_out;
 #[cfg(feature = "systemd")]
 mod journal;
+mod kafka;
 mod kmsg;
 #[cfg_attr(not(all(feature = "http", feature = "es")), allow(dead_code, unused_imports))]
 mod lab;
