@@ -48,6 +48,8 @@ mod setup;
 mod sockets;
 mod storage;
 mod syslog;
+mod syslog_corpora;
+mod syslog_hostile;
 #[cfg(feature = "tls")]
 mod syslog_real;
 mod tail;

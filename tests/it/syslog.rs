@@ -85,6 +85,26 @@ fn tcp_in_both_framings() {
     done.shows(&["{\"pri\":\"7\",\"message\":\"unfinished\"}"]).says(&["cut into pieces"]);
 }
 
+/// What a peer sent before the shutdown is delivered, also when it was not read yet.
+#[test]
+fn what_has_come_in_at_the_end_is_read() {
+    if !crate::lab::is_native() {
+        return;
+    }
+    let lab = Lab::new("syslog-end");
+    let (mut run, port) = on_port(&lab, "tcp", "");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"<6>first\n").unwrap();
+    run.wait_stdout("first");
+    run.signal(rustix::process::Signal::STOP);
+    for n in 0..5000 {
+        stream.write_all(format!("<6>line {n}\n").as_bytes()).unwrap();
+    }
+    run.signal(rustix::process::Signal::TERM);
+    run.signal(rustix::process::Signal::CONT);
+    run.wait().code(0).says(&["input syslog.0: 5001 records"]);
+}
+
 #[test]
 fn a_parser_and_what_it_does_not_take() {
     let lab = Lab::new("syslog-parser");

@@ -2,6 +2,8 @@
 
 use crate::event::{Batch, Span};
 
+/// Memory of a connection's carry that is kept for the messages that follow, and not counted.
+const SMALL: usize = 4096;
 /// Digits of the largest count that is believed to be one.
 const MAX_DIGITS: usize = 10;
 
@@ -63,6 +65,11 @@ impl Frames {
         &self.carry
     }
 
+    /// Bytes of memory that an unfinished message takes.
+    pub fn held(&self) -> usize {
+        if self.carry.capacity() > SMALL { self.carry.capacity() } else { self.carry.len() }
+    }
+
     /// For a long unfinished message: room for `n` more of its bytes, so that it is not moved with each read. Give the room that was not
     /// filled back with [`Self::filled`].
     pub fn room(&mut self, n: usize) -> &mut [u8] {
@@ -104,7 +111,7 @@ impl Frames {
         self.carry.clear();
         self.carry.extend_from_slice(batch.arena().get(all.sub(used, total)));
         // A long message's memory is not kept for the short ones that follow.
-        if self.carry.is_empty() && self.carry.capacity() > 4096 {
+        if self.carry.is_empty() && self.carry.capacity() > SMALL {
             self.carry = Vec::new();
         }
         // Nothing refers to the unfinished end.

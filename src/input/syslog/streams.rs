@@ -8,10 +8,11 @@ use crate::input::InputCx;
 use crate::input::datagrams::Take;
 use crate::input::serve::{Limits, Peer, serve};
 use crate::net::{Listener, Stream};
-use crate::rt::or;
+use crate::rt::{or, timeout};
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Result};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Connections at one time where `net.max_connections` does not say.
 pub const CONNECTIONS: usize = 16_384;
@@ -20,6 +21,10 @@ const HELD: usize = 64 << 20;
 const SHORT: usize = 2048;
 /// From this length on, in bytes, an unfinished message grows where it is instead of moving into the arena with each read.
 const LONG: usize = 64 << 10;
+
+/// Bytes that are still read of a connection at the shutdown, and how long each read waits for them to be seen.
+const LAST: usize = 4 << 20;
+const LAST_WAIT: Duration = Duration::from_millis(10);
 
 /// What all connections of an instance use.
 pub struct Shared {
@@ -47,11 +52,21 @@ impl Shared {
 /// When the listening socket itself fails.
 pub async fn run(cx: &InputCx, listener: Listener, limits: Limits, shared: Shared) -> std::result::Result<(), Error> {
     let (own, shared) = (cx.clone(), Rc::new(shared));
-    let each = move |stream, peer| {
+    let each = move |mut stream, peer| {
         let (cx, shared) = (own.clone(), shared.clone());
         async move {
             let mut connection = Connection { frames: Frames::new(shared.format), peer, cx: &cx, shared: &shared };
-            or(connection.serve(stream), cx.stopping()).await;
+            let ended = async {
+                connection.serve(&mut stream).await;
+                true
+            };
+            let stopped = async {
+                cx.stopping().await;
+                false
+            };
+            if !or(ended, stopped).await {
+                connection.drain(&mut stream).await;
+            }
             // The end of the stream, or ours: what is left is a message.
             connection.finish();
         }
@@ -67,7 +82,7 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    async fn serve(&mut self, mut stream: Stream) {
+    async fn serve(&mut self, stream: &mut Stream) {
         let label = self.cx.label();
         loop {
             match stream.read_with(|from| self.turn(from)).await {
@@ -81,28 +96,42 @@ impl Connection<'_> {
         }
     }
 
+    /// Reads what has come in already, at the shutdown: its sender takes it for delivered.
+    async fn drain(&mut self, stream: &mut Stream) {
+        let _hold = self.cx.hold();
+        let mut read = 0;
+        while read < LAST && self.cx.has_room() {
+            match timeout(LAST_WAIT, stream.read_with(|from| self.turn(from))).await {
+                Some(Ok(n @ 1..)) => read += n,
+                _ => return,
+            }
+            self.cx.commit_now(self.cx.tag(), None);
+        }
+    }
+
     /// Reads once, straight into the open batch.
     fn turn(&mut self, from: &mut dyn Read) -> Result<usize> {
-        let before = self.frames.carry().len();
+        let (before, held) = (self.frames.carry().len(), self.frames.held());
         let read = self.shared.read;
         let max = if self.shared.held.get() > HELD { self.shared.max.min(SHORT) } else { self.shared.max };
         if before >= LONG {
             let got = from.read(self.frames.room(read));
             let may_end = self.frames.filled(read, *got.as_ref().unwrap_or(&0), max);
-            let n = got?;
-            if n > 0 && may_end {
-                self.take(max, None, false)?;
-            }
-            self.account(before);
-            return Ok(n);
+            let done = match got {
+                Ok(n) if n > 0 && may_end => self.take(max, None, false).map(|_| n),
+                other => other,
+            };
+            self.account(held);
+            return done;
         }
         let n = self.take(max, Some(from), false)?;
-        self.account(before);
+        self.account(held);
         Ok(n)
     }
 
+    /// Keeps account of what the connection held before, and what it holds now.
     fn account(&self, before: usize) {
-        let held = self.shared.held.get() + self.frames.carry().len();
+        let held = self.shared.held.get() + self.frames.held();
         self.shared.held.set(held.saturating_sub(before));
     }
 
@@ -143,12 +172,12 @@ impl Connection<'_> {
     }
 
     fn finish(&mut self) {
-        let before = self.frames.carry().len();
-        if before > 0 {
+        let held = self.frames.held();
+        if !self.frames.carry().is_empty() {
             // Nothing is read, so nothing can fail.
             let _ = self.take(self.shared.max, None, true);
             self.cx.commit_now(self.cx.tag(), None);
-            self.account(before);
         }
+        self.account(held);
     }
 }
