@@ -63,7 +63,7 @@ fn a_trusted_server_of_the_right_name_gets_the_records() {
 
 #[test]
 fn a_certificate_for_another_name_is_refused() {
-    for output in ["tcp", "es"] {
+    for output in ["tcp", "es", "http"] {
         let lab = Lab::new("tls-name");
         let server = server("elsewhere.example");
         lab.write("ca.pem", &server.ca);
@@ -76,7 +76,7 @@ fn a_certificate_for_another_name_is_refused() {
 
 #[test]
 fn an_unknown_authority_is_refused() {
-    for output in ["tcp", "es"] {
+    for output in ["tcp", "es", "http"] {
         let lab = Lab::new("tls-unknown");
         let server = server("localhost");
         send(&lab, &conf(output, "localhost", server.peer.port(), "")).says(&["tls.ca_file", "1 rejected, 0 dropped"]);
