@@ -12,7 +12,7 @@ pub use forward::forward;
 pub use kafka::kafka;
 pub use lumberjack::lumberjack;
 pub use streams::http;
-pub use web::http_server;
+pub use web::{http_server, otlp_answer};
 
 use crate::conf::{FromConf, Section, ini};
 use crate::decode::Sink;

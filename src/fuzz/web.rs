@@ -1,6 +1,7 @@
-//! Requests to an HTTP server, from bytes that a client sends.
+//! HTTP from both sides: requests that a client sends to our server, an answer that a server gives to ours.
 
 use crate::event::Arena;
+use crate::fmt::{otlp, proto};
 use crate::net::web::{Body, Framing, Head, Inlet, MAX_FIELDS, MAX_HEAD};
 
 /// The longest body, in bytes.
@@ -11,6 +12,15 @@ pub fn http_server(data: &[u8]) {
     let (&size, stream) = data.split_first().unwrap_or((&0, data));
     let whole = requests(stream, stream.len().max(1));
     assert_eq!(requests(stream, usize::from(size) + 1), whole);
+}
+
+/// An answer to OpenTelemetry logs: whatever it is, what it says is no longer than it is.
+pub fn otlp_answer(data: &[u8]) {
+    assert!(proto::fields(data).count() <= data.len());
+    if let Some((_, why)) = otlp::left_out(data) {
+        // U+FFFD stands for a byte that is no text.
+        assert!(why.len() <= 3 * data.len());
+    }
 }
 
 type Requests = (Vec<(Head, Vec<u8>)>, Option<u16>);

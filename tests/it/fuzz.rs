@@ -156,6 +156,11 @@ fn http_server() {
 }
 
 #[test]
+fn otlp_answer() {
+    replay("otlp_answer", collector::fuzz::otlp_answer);
+}
+
+#[test]
 fn icmp() {
     replay("icmp", collector::fuzz::icmp);
 }
@@ -199,6 +204,7 @@ fn no_target_is_left_out() {
             "layers.rs",
             "lumberjack.rs",
             "msgpack.rs",
+            "otlp_answer.rs",
             "regex.rs",
             "rejected.rs",
             "resp.rs",
