@@ -49,7 +49,11 @@ impl Beat {
     fn start(lab: &Lab, program: &Path, args: &[&str]) -> Self {
         let log = fs::File::create(lab.path("beat.log")).unwrap();
         let child = Command::new(program)
-            .args(["-c", "beat.yml", "--path.home", "beat", "-e", "--strict.perms=false"])
+            .arg("-c")
+            .arg(lab.path("beat.yml"))
+            .arg("--path.home")
+            .arg(lab.path("beat"))
+            .args(["-e", "--strict.perms=false"])
             .args(args)
             .current_dir(lab.path("."))
             .stdin(Stdio::null())
@@ -135,13 +139,13 @@ fn filebeat_loses_nothing_while_we_are_killed() {
 fn packetbeat_ships_transactions() {
     let Some(program) = program("packetbeat") else { return };
     let Some(dir) = samples("data/pcap") else { return };
-    let Some(capture) = find(&dir, "dns") else { return skip("no DNS capture among the samples") };
+    let Some(capture) = find(&dir, "dns-mx") else { return skip("no DNS capture among the samples") };
     let lab = Lab::new("beats-packetbeat");
     let (mut run, port) = start(&lab, "", JSON);
     lab.write(
         "beat.yml",
         format!(
-            "packetbeat.interfaces.file: {}\npacketbeat.protocols:\n- type: dns\n  ports: [53]\n  include_authorities: true\noutput.logstash:\n  hosts: ['127.0.0.1:{port}']\n",
+            "packetbeat.interfaces.file: {}\npacketbeat.shutdown_timeout: 10s\npacketbeat.protocols:\n- type: dns\n  ports: [53]\n  include_authorities: true\noutput.logstash:\n  hosts: ['127.0.0.1:{port}']\n",
             capture.display()
         ),
     );
