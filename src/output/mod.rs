@@ -6,6 +6,7 @@ pub mod es;
 mod events;
 pub mod file;
 pub mod forward;
+pub mod gelf;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]
@@ -141,6 +142,7 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     &es::OPENSEARCH,
     &file::PLUGIN,
     &forward::PLUGIN,
+    &gelf::PLUGIN,
     #[cfg(feature = "http")]
     &http::PLUGIN,
     #[cfg(feature = "http")]

@@ -141,6 +141,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("input", "unix_socket"),
     ("output", "counter"),
     ("output", "es"),
+    ("output", "gelf"),
     ("output", "http"),
     ("output", "influxdb"),
     ("output", "loki"),
