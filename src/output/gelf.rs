@@ -249,7 +249,7 @@ mod tests {
                 if chunks.len() < usize::from(d[11]) {
                     continue;
                 }
-                open.remove(&d[2..10].to_vec()).unwrap().into_values().flatten().collect()
+                open.remove(&d[2..10]).unwrap().into_values().flatten().collect()
             } else {
                 d.clone()
             };

@@ -30,15 +30,15 @@ fn entry(n: u64) -> Fields {
         ("MESSAGE".into(), format!("message {n} {}", "long text, ".repeat((n % 90) as usize)).into_bytes()),
         ("N".into(), n.to_string().into_bytes()),
     ];
-    if n % 4 != 0 {
+    if !n.is_multiple_of(4) {
         fields.push(("_SYSTEMD_UNIT".into(), format!("unit{}.service", n % 4).into_bytes()));
     }
-    if n % 10 == 0 {
+    if n.is_multiple_of(10) {
         fields.push(("MULTI".into(), b"a".to_vec()));
         fields.push(("MULTI".into(), format!("b{n}").into_bytes()));
     }
     if n % 50 == 7 {
-        let bytes = (0..n % 5000).map(|i| (i * n * 31 >> 3) as u8).collect();
+        let bytes = (0..n % 5000).map(|i| ((i * n * 31) >> 3) as u8).collect();
         fields.push(("BINARY".into(), bytes));
         fields.push(("LINES".into(), b"one\ntwo \"quoted\"\n".to_vec()));
     }
