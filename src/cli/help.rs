@@ -199,7 +199,7 @@ pub(super) mod tests {
             "> text, required\n",
             "Shared properties\n  tls ",
             "Properties of every filter\n  Match ",
-            "Known but not served yet\n  Speed, tls.debug",
+            "Known but not served yet\n  Speed, tls.",
         ] {
             assert!(text.contains(part), "{part:?} not in {text}");
         }
