@@ -35,6 +35,7 @@ case "${1:-build}" in
         command -v ping >/dev/null || optional+=(iputils-ping)
         [ -x /lib/systemd/systemd-journal-remote ] || optional+=(systemd systemd-journal-remote)
         command -v redis-server >/dev/null || optional+=(redis-server)
+        command -v gnutls-cli >/dev/null || optional+=(gnutls-bin)
         ;;
     bench) command -v python3 >/dev/null || packages+=(python3) ;;
     *) echo "setup: build, test or bench?" >&2; exit 2 ;;

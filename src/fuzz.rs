@@ -5,12 +5,14 @@
 mod forward;
 mod kafka;
 mod lumberjack;
+mod names;
 mod streams;
 mod web;
 
 pub use forward::forward;
 pub use kafka::kafka;
 pub use lumberjack::lumberjack;
+pub use names::dns_reply;
 pub use streams::http;
 pub use web::{http_server, otlp_answer};
 

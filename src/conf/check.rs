@@ -61,7 +61,16 @@ pub fn plugin(kind: Kind, section: &Section, info: &PluginInfo, diags: &mut Diag
     let mut tables = vec![Table { keys: info.keys, unserved: info.unserved }];
     tables.extend_from_slice(info.extra);
     tables.extend([common::table(kind), NAME]);
-    keys(section, &tables, diags)
+    let port = section.get("port").filter(|e| kind == Kind::Output && e.value.parse() == Ok(0u16));
+    if let Some(entry) = port {
+        let what = format!("{} {}: nothing can be reached at port 0", section.who(), entry.key);
+        diags.error_help(
+            &entry.value_place,
+            what,
+            "Give a number from 1 to 65535, or leave it out for the usual port.",
+        );
+    }
+    keys(section, &tables, diags) && port.is_none()
 }
 
 const NAME_KEY: super::KeyDef = super::KeyDef {

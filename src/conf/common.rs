@@ -139,7 +139,27 @@ crate::config! {
         /// said. 0 is no limit.
         total_limit_size: Size => "storage.total_limit_size" = "0",
     }
-    unserved ["log_suppress_interval=0", "ipv6=off"]
+    unserved ["log_suppress_interval=0"]
+}
+
+crate::conf_enum! {
+    /// How name servers are asked.
+    pub enum DnsMode {
+        /// By datagrams, and over TCP where an answer does not fit.
+        Udp = "UDP",
+        /// Over TCP.
+        Tcp = "TCP",
+    }
+}
+
+crate::conf_enum! {
+    /// Who looks names up.
+    pub enum DnsResolver {
+        /// The system's resolver.
+        Legacy = "LEGACY",
+        /// A resolver of our own: /etc/hosts, then the servers of /etc/resolv.conf.
+        Async = "ASYNC",
+    }
 }
 
 crate::config! {
@@ -172,18 +192,29 @@ crate::config! {
         prefer_ipv4: bool => "net.dns.prefer_ipv4" = "off",
         /// Try IPv6 addresses first.
         prefer_ipv6: bool => "net.dns.prefer_ipv6" = "off",
+        /// The same as `net.dns.prefer_ipv6`.
+        ipv6: bool => "ipv6" = "off",
+        /// `LEGACY` asks the system's resolver, whose answers hold for 30 seconds here; `ASYNC` reads /etc/hosts and asks the
+        /// servers of /etc/resolv.conf, whose answers hold as long as they say. When not given: `ASYNC` where
+        /// /etc/nsswitch.conf knows no other sources of names.
+        dns_resolver: Option<DnsResolver> => "net.dns.resolver",
+        /// How `ASYNC` asks: `UDP` or `TCP`.
+        dns_mode: Option<DnsMode> => "net.dns.mode",
+        /// Log as a warning that a connection was not there in time; with `off` it is told at level debug.
+        connect_timeout_log_error: bool => "net.connect_timeout_log_error" = "on",
         /// Leave the proxies of the environment alone (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), which
         /// outputs over HTTP go through otherwise.
         proxy_env_ignore: bool => "net.proxy_env_ignore" = "off",
     }
-    unserved ["net.connect_timeout_log_error=on", "net.dns.mode=UDP", "net.dns.resolver"]
 }
 
 crate::config! {
     /// Connections that an input accepts.
     pub struct NetIn {
-        /// The local address.
+        /// The local address; `::` takes IPv6 and IPv4.
         listen: String => "Listen" = "0.0.0.0",
+        /// Take IPv6 as well where `Listen` says no address of its own.
+        ipv6: bool => "ipv6" = "off",
         /// The local port; each plugin has its own default.
         port: Option<u16> => "Port",
         /// Connections that may wait to be accepted.
@@ -194,11 +225,15 @@ crate::config! {
         io_timeout: Duration => "net.io_timeout" = "0s",
         /// How long a TLS handshake may take; 0 is for ever.
         accept_timeout: Duration => "net.accept_timeout" = "10s",
+        /// Log handshakes that were not completed in time; with `off` they are only counted.
+        accept_timeout_log_error: bool => "net.accept_timeout_log_error" = "on",
+        /// Serve several requests on one connection, where the protocol has requests (HTTP).
+        keepalive: bool => "net.keepalive" = "on",
         /// Connections at one time; further ones wait to be accepted. 0 is the plugin's own limit: 1024, or 16384 for
         /// syslog.
         max_connections: usize => "net.max_connections" = "0",
     }
-    unserved ["net.accept_timeout_log_error=on", "net.keepalive=on", "Host", "ipv6=off"]
+    unserved ["Host"]
 }
 
 /// A TLS version that can be asked for.

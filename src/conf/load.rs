@@ -6,7 +6,7 @@ use super::check;
 use super::env::Env;
 use super::include::root_of;
 use super::ini;
-use super::plugin::Catalog;
+use super::plugin::{Catalog, Kind};
 use super::schema::Item;
 use super::section::{Document, Section};
 use super::service::{self, SECTIONS, Service};
@@ -54,6 +54,7 @@ pub fn load(
     env.apply(&mut doc, diags);
     check::pipeline(&mut doc, catalog, diags);
     let (service, storage) = service::load(&doc, &env, diags)?;
+    dns_defaults(&mut doc, catalog);
     let mut parsers = Vec::new();
     for file in &service.parsers_file.0 {
         parsers.extend(parsers_file(file, &dir, &env, diags));
@@ -69,6 +70,24 @@ fn override_service(doc: &mut Document, given: &[Section]) {
     };
     for s in doc.sections.iter_mut().filter(|s| s.is("service")) {
         s.entries.retain(|e| !wins(&e.key));
+    }
+}
+
+/// Gives outputs the service's `dns.*` where they have no `net.dns.*` of their own.
+fn dns_defaults(doc: &mut Document, catalog: &Catalog) {
+    const PREFER: [&str; 3] = ["net.dns.prefer_ipv4", "net.dns.prefer_ipv6", "ipv6"];
+    let keys = ["dns.mode", "dns.resolver", "dns.prefer_ipv4", "dns.prefer_ipv6"];
+    let given = |key: &str| doc.named("service").filter_map(|s| s.value(key)).last().map(str::to_owned);
+    let given: Vec<_> = keys.into_iter().filter_map(|key| Some((format!("net.{key}"), given(key)?))).collect();
+    for s in doc.sections.iter_mut().filter(|s| s.is("output")) {
+        let info = s.value("name").and_then(|name| catalog.find(Kind::Output, name));
+        let has = |key: &str| info.is_some_and(|i| i.extra.iter().any(|t| t.keys.iter().any(|k| k.name == key)));
+        let own_order = PREFER.iter().any(|key| s.get(key).is_some());
+        for (key, value) in given.iter().filter(|(key, _)| has(key)) {
+            if s.get(key).is_none() && !(own_order && PREFER.contains(&key.as_str())) {
+                s.push(key, value);
+            }
+        }
     }
 }
 
@@ -126,7 +145,7 @@ fn yaml(path: &Path, place: &Place, diags: &mut Diags) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conf::{Kind, PluginInfo};
+    use crate::conf::PluginInfo;
     use std::fs;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -219,5 +238,29 @@ mod tests {
         for part in ["m:2:3: ", "m:6:3: ", "m:8:8: ", "m:9:1: ", "m:10:3: ", "p:1:1: ", "input plugins is failed"] {
             assert!(said.contains(part), "{part} not in {said}");
         }
+    }
+
+    #[test]
+    fn outputs_take_the_dns_keys_of_the_service() {
+        use crate::conf::common::NetOut;
+        static TCP: PluginInfo = PluginInfo { name: "tcp", doc: "", keys: &[], unserved: &[], extra: &[NetOut::TABLE] };
+        let text = "[SERVICE]\n dns.mode TCP\n dns.prefer_ipv4 on\n[INPUT]\n Name dummy\n[OUTPUT]\n Name tcp\n Match *\n\
+                    [OUTPUT]\n Name tcp\n Match *\n net.dns.mode UDP\n net.dns.prefer_ipv6 on\n[OUTPUT]\n Name null\n Match *\n";
+        let mut doc = ini::parse("c.conf", text.as_bytes(), &mut Diags::new());
+        let catalog = Catalog { inputs: vec![&DUMMY], filters: vec![], outputs: vec![&NULL, &TCP] };
+        dns_defaults(&mut doc, &catalog);
+        let keys: Vec<Vec<_>> = doc
+            .named("output")
+            .map(|s| {
+                s.entries
+                    .iter()
+                    .filter(|e| e.key.starts_with("net"))
+                    .map(|e| format!("{} {}", e.key, e.value))
+                    .collect()
+            })
+            .collect();
+        let want: [&[&str]; 3] =
+            [&["net.dns.mode TCP", "net.dns.prefer_ipv4 on"], &["net.dns.mode UDP", "net.dns.prefer_ipv6 on"], &[]];
+        assert_eq!(keys, want);
     }
 }

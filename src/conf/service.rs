@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check;
-use super::common::LogLevel;
+use super::common::{DnsMode, DnsResolver, LogLevel};
 use super::env::Env;
 use super::schema::Many;
 use super::section::{Document, Section};
@@ -84,10 +84,17 @@ crate::config! {
         nan_to_null: bool => "json.convert_nan_to_null" = "off",
         /// The longest text of a record that is joined of several lines; the rest is another record.
         multiline_buffer_limit: Size => "multiline_buffer_limit" = "2M",
+        /// `net.dns.mode` of outputs that do not say it themselves.
+        dns_mode: Option<DnsMode> => "dns.mode",
+        /// `net.dns.resolver` of outputs that do not say it themselves.
+        dns_resolver: Option<DnsResolver> => "dns.resolver",
+        /// `net.dns.prefer_ipv4` of outputs that say nothing of the kind themselves.
+        dns_prefer_ipv4: bool => "dns.prefer_ipv4" = "off",
+        /// `net.dns.prefer_ipv6` of outputs that say nothing of the kind themselves.
+        dns_prefer_ipv6: bool => "dns.prefer_ipv6" = "off",
     }
     unserved [
-        "Plugins_File", "Streams_File", "HC_Throughput*", "Coro_Stack_Size",
-        "sp.convert_from_str_to_num=on", "dns.mode", "dns.resolver", "dns.prefer_ipv4=off", "dns.prefer_ipv6=off",
+        "Plugins_File", "Streams_File", "HC_Throughput*", "Coro_Stack_Size", "sp.convert_from_str_to_num=on",
         "Hot_Reload=off", "Hot_Reload.Ensure_Thread_Safety=on", "Hot_Reload.Timeout=0",
         "Enable_Chunk_Trace=off", "security.fips_mode=off", "windows.maxstdio", "flush.adaptive=off",
         "flush.adaptive.*"

@@ -160,7 +160,9 @@ impl Made {
             RetryLimit::Times(n) => Some(n),
             RetryLimit::Unlimited => None,
         };
-        let limits = Limits { retries, disk: common.total_limit_size.0, eager: Duration::ZERO };
+        let told = cx.section.value("net.connect_timeout_log_error").map(<bool as crate::conf::FromConf>::from_conf);
+        let quiet = matches!(told, Some(Ok(false)));
+        let limits = Limits { retries, disk: common.total_limit_size.0, eager: Duration::ZERO, quiet };
         self.outputs.push(MadeOutput { name: cx.name.to_owned(), rule, limits, output });
     }
 

@@ -30,6 +30,8 @@ pub(super) struct OutputState {
     retry_limit: Option<u32>,
     /// `storage.total_limit_size`, in bytes.
     disk_limit: u64,
+    /// As in [`Limits`].
+    quiet: bool,
     pub(super) queue: RefCell<Queue<Delivery>>,
     /// The last two chunks of each stream, which may become one.
     tails: RefCell<FxHashMap<(usize, Tag), Tail>>,
@@ -68,6 +70,8 @@ pub(super) struct Limits {
     pub(super) disk: u64,
     /// How soon new data may have a dead destination tried again.
     pub(super) eager: Duration,
+    /// Whether connections that are not there in time are no matter for the log (`net.connect_timeout_log_error off`).
+    pub(super) quiet: bool,
 }
 
 impl OutputState {
@@ -79,6 +83,7 @@ impl OutputState {
             stats: OutputStats::default(),
             retry_limit: limits.retries,
             disk_limit: limits.disk,
+            quiet: limits.quiet,
             queue: RefCell::new(Queue::new(limits.eager)),
             tails: RefCell::default(),
             alarm: RefCell::default(),
@@ -382,7 +387,9 @@ impl OutputState {
     fn say_failed(&self, chunk: &Chunk, wait: Duration, why: &Why, down: bool) {
         let others = if down { self.pending().saturating_sub(1) } else { 0 };
         let others = if others > 0 { format!("; {others} more chunk(s) wait with it") } else { String::new() };
-        log::warn!(
+        let is_timeout = self.quiet && why.contains("net.connect_timeout");
+        log::log!(
+            if is_timeout { log::Level::Debug } else { log::Level::Warn },
             "[engine] failed to flush chunk '{}', retry in {} seconds: task_id={}, input={} > output={} (out_id={}): {why}{others}",
             chunk.name,
             wait.as_secs(),

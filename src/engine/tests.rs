@@ -236,7 +236,7 @@ fn run_with(
     let core = Rc::new(Core::new(terms, routes));
     let state = Rc::new(InputState::new(&core, Spec::new("lines.0", limit)));
     let store = Rc::new(store);
-    let limits = Limits { retries: retry, disk: 0, eager: Duration::from_secs(1) };
+    let limits = Limits { retries: retry, disk: 0, eager: Duration::from_secs(1), quiet: false };
     let parts = Parts {
         backlog: None,
         inputs: vec![state.clone()],

@@ -220,7 +220,8 @@ mod tests {
         let plain = answer("A.b", A, OK, &[("@", A, 60, &[10, 0, 0, 1]), ("@", A, 50, &[10, 0, 0, 1])], 0);
         assert_eq!(reply(&plain, 7, "a.B", A), Some(Reply::Found(vec![v4, v4], 50)));
         let alias = wire("c.d").unwrap();
-        let chain = answer("a.b", A, OK, &[("c.D", A, 60, &[10, 0, 0, 1]), ("@", CNAME, 20, &alias), ("x", A, 1, &[1; 4])], 0);
+        let chain =
+            answer("a.b", A, OK, &[("c.D", A, 60, &[10, 0, 0, 1]), ("@", CNAME, 20, &alias), ("x", A, 1, &[1; 4])], 0);
         assert_eq!(reply(&chain, 7, "a.b", A), Some(Reply::Found(vec![v4], 20)));
         let own = wire("a.b").unwrap();
         let round = answer("a.b", A, OK, &[("@", CNAME, 20, &own)], 0);

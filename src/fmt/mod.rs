@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod codec;
 pub mod date_format;
+pub mod dns_query;
 pub mod es_bulk;
 pub mod es_id;
 pub mod forward;

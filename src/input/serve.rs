@@ -8,6 +8,7 @@ use crate::rt::{Notify, or, spawn, timeout};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::io::{Error as IoError, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -69,6 +70,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a TLS handshake may take; zero is for ever.
     pub handshake: Duration,
+    /// Whether handshakes that take longer are logged.
+    pub log_slow: bool,
     /// What all peers are called who come through a Unix socket.
     pub unix: Option<Peer>,
 }
@@ -77,7 +80,7 @@ impl Limits {
     /// Those of the `net.*` keys.
     pub fn of(net: &NetIn) -> Self {
         let connections = if net.max_connections == 0 { CONNECTIONS } else { net.max_connections };
-        Self { connections, handshake: net.accept_timeout, unix: None }
+        Self { connections, handshake: net.accept_timeout, log_slow: net.accept_timeout_log_error, unix: None }
     }
 
     /// For peers of the Unix socket at `path`.
@@ -145,7 +148,9 @@ impl<F> Shared<F> {
         let handshake = async {
             let done = stream.handshake();
             let done = if limit.is_zero() { Some(done.await) } else { timeout(limit, done).await };
-            done.unwrap_or_else(|| Err(std::io::Error::other("not completed within net.accept_timeout")))
+            let slow =
+                || IoError::new(ErrorKind::TimedOut, format!("not completed within {limit:?} (net.accept_timeout)"));
+            done.unwrap_or_else(|| Err(slow()))
         };
         let done = or(async { Some(handshake.await) }, async {
             cx.stopping().await;
@@ -160,7 +165,7 @@ impl<F> Shared<F> {
             }
             Err(e) => {
                 cx.count("failed handshakes", 1);
-                if !stream.may_tell() {
+                if !stream.may_tell() || (e.kind() == ErrorKind::TimedOut && !self.limits.log_slow) {
                     return None;
                 }
                 if let Some(held) = self.said.borrow_mut().allow(e.to_string().as_bytes(), Instant::now()) {

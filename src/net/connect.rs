@@ -1,19 +1,24 @@
 //! Making one connection without blocking: address, time limit, socket options.
 
 use crate::conf::common::NetOut;
-use crate::rt::{Source, timeout};
+use crate::rt::{LocalFuture, Source, timeout};
 #[cfg(feature = "http")]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result};
 #[cfg(feature = "http")]
 use std::net::TcpStream;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
+#[cfg(feature = "http")]
+use std::time::Instant;
 
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,32 +78,92 @@ impl Options {
     }
 }
 
-/// Tries the addresses in turn until one answers; all of them together within `limit`. Each gets an even share of what
-/// is left, so that a dead address does not use up the time of a living one.
+/// A slow address gets so much of a start before the next one is tried beside it (RFC 8305 5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// Addresses of a name that are tried.
+const ADDRESSES: usize = 16;
+/// Failed addresses that a message names.
+const NAMED: usize = 3;
+
+/// The addresses in the order in which they are tried: the families take turns (RFC 8305 4).
+fn in_turn(addrs: &[SocketAddr]) -> VecDeque<SocketAddr> {
+    let first = addrs.first().is_some_and(SocketAddr::is_ipv6);
+    let of = |v6: bool| addrs.iter().filter(move |a| a.is_ipv6() == v6);
+    let (mut own, mut other) = (of(first), of(!first));
+    let mut all = VecDeque::new();
+    loop {
+        let two = [own.next(), other.next()];
+        if two == [None, None] {
+            all.truncate(ADDRESSES);
+            return all;
+        }
+        all.extend(two.into_iter().flatten());
+    }
+}
+
+/// The start that an address gets: with little time, so little that all are tried.
+fn stagger(addrs: usize, limit: Duration) -> Duration {
+    STAGGER.min(limit / (addrs as u32 + 1))
+}
+
+/// Connects to the address that answers first; within `limit`. They are tried in turn, each with a short start before the
+/// next one joins in, so that neither dead addresses nor a dead family use up the time of living ones.
 ///
 /// # Errors
-/// Says how the last one failed; names it unless `only` one address was meant.
+/// Says how they failed; names them unless `only` one address was meant.
 pub async fn first(
     addrs: &[SocketAddr],
     only: bool,
     limit: Duration,
     options: &Options,
 ) -> std::result::Result<OpenSocket, String> {
-    let end = Instant::now().checked_add(limit);
-    let mut why = "there is no address".to_owned();
-    for (i, &addr) in addrs.iter().enumerate() {
-        let left = end.map_or(limit, |end| end.saturating_duration_since(Instant::now()));
-        let share = left / (addrs.len() - i) as u32;
-        match timeout(share, tcp(addr, options)).await {
-            Some(Ok(io)) => return Ok(OpenSocket { io, addr: Some(addr) }),
-            Some(Err(e)) => why = words(&e),
-            None => why = format!("no answer within {share:.1?} (net.connect_timeout)"),
+    type Attempt<'a> = LocalFuture<'a, Result<Source<OwnedFd>>>;
+    let now = crate::rt::now();
+    let end = now.checked_add(limit).unwrap_or(now + Duration::from_secs(31_536_000));
+    let mut waiting = in_turn(addrs);
+    let stagger = stagger(waiting.len(), limit);
+    let (mut trying, mut failed) = (Vec::<(SocketAddr, Attempt<'_>)>::new(), Vec::new());
+    let mut note = |addr: SocketAddr, why: String| failed.push(if only { why } else { format!("{addr}: {why}") });
+    loop {
+        if let Some(addr) = waiting.pop_front() {
+            trying.push((addr, Box::pin(tcp(addr, options))));
+        } else if trying.is_empty() {
+            break;
         }
-        if !only {
-            why = format!("{addr}: {why}");
+        let left = end.saturating_duration_since(crate::rt::now());
+        let wait = if waiting.is_empty() { left } else { left.min(stagger) };
+        let next = poll_fn(|cx| {
+            for (n, (_, attempt)) in trying.iter_mut().enumerate() {
+                if let Poll::Ready(done) = attempt.as_mut().poll(cx) {
+                    return Poll::Ready((n, done));
+                }
+            }
+            Poll::Pending
+        });
+        match timeout(wait, next).await {
+            Some((n, done)) => {
+                let (addr, _) = trying.swap_remove(n);
+                match done {
+                    Ok(io) => return Ok(OpenSocket { io, addr: Some(addr) }),
+                    Err(e) => note(addr, words(&e)),
+                }
+            }
+            None if wait < left => {}
+            None => {
+                for (addr, _) in trying.drain(..) {
+                    note(addr, format!("no answer within {limit:.1?} (net.connect_timeout)"));
+                }
+                break;
+            }
         }
     }
-    Err(why)
+    if failed.is_empty() {
+        return Err("there is no address".into());
+    }
+    let more = failed.len().saturating_sub(NAMED);
+    failed.truncate(NAMED);
+    let text = failed.join("; ");
+    Err(if more > 0 { format!("{text}; and {more} more") } else { text })
 }
 
 /// A connected socket and whom it reached.
@@ -117,32 +182,62 @@ async fn tcp(addr: SocketAddr, options: &Options) -> Result<Source<OwnedFd>> {
     finish(fd, begun).await
 }
 
-/// Connects to one address within `limit`; blocks. The socket blocks too.
+/// [`first`] for worker threads: it blocks, and so does the socket.
 ///
 /// # Errors
-/// `TimedOut`, and whatever connect(2) answers.
+/// `TimedOut`, and whatever connect(2) answers of the last address that failed.
 #[cfg(feature = "http")]
-pub(super) fn tcp_blocking(addr: SocketAddr, options: &Options, limit: Option<Duration>) -> Result<TcpStream> {
-    let fd = unconnected(addr, options)?;
-    match rustix::net::connect(&fd, &addr) {
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
-        Err(e) => return Err(e.into()),
-    }
+pub(super) fn first_blocking(addrs: &[SocketAddr], options: &Options, limit: Option<Duration>) -> Result<TcpStream> {
     let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let (mut waiting, mut trying) = (in_turn(addrs), Vec::<OwnedFd>::new());
+    let stagger = stagger(waiting.len(), limit.unwrap_or(Duration::MAX));
+    let mut failed = Error::from(ErrorKind::AddrNotAvailable);
     loop {
+        if let Some(addr) = waiting.pop_front() {
+            match begin(addr, options) {
+                Ok(fd) => trying.push(fd),
+                Err(e) => {
+                    failed = e;
+                    continue;
+                }
+            }
+        } else if trying.is_empty() {
+            return Err(failed);
+        }
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
-        match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], left.as_ref()) {
-            Ok(0) => return Err(ErrorKind::TimedOut.into()),
-            Ok(_) => break,
-            Err(Errno::INTR) => {}
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let wait = if waiting.is_empty() { left } else { Some(left.unwrap_or(stagger).min(stagger)) };
+        let wait = wait.map(|wait| Timespec::try_from(wait).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
+        let mut fds: Vec<_> = trying.iter().map(|fd| PollFd::new(fd, PollFlags::OUT)).collect();
+        match poll(&mut fds, wait.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
+        let answered: Vec<_> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for (n, _) in answered.iter().enumerate().rev().filter(|(_, answered)| **answered) {
+            let fd = trying.swap_remove(n);
+            match sockopt::socket_error(&fd)? {
+                Ok(()) => {
+                    let stream = TcpStream::from(fd);
+                    stream.set_nonblocking(false)?;
+                    return Ok(stream);
+                }
+                Err(e) => failed = e.into(),
+            }
+        }
     }
-    sockopt::socket_error(&fd)??;
-    let stream = TcpStream::from(fd);
-    stream.set_nonblocking(false)?;
-    Ok(stream)
+}
+
+/// A connection that is under way.
+#[cfg(feature = "http")]
+fn begin(addr: SocketAddr, options: &Options) -> Result<OwnedFd> {
+    let fd = unconnected(addr, options)?;
+    match rustix::net::connect(&fd, &addr) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// A socket for this address, non-blocking, with its options set.
@@ -150,6 +245,9 @@ fn unconnected(addr: SocketAddr, options: &Options) -> Result<OwnedFd> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let fd = socket(family)?;
     if let Some(source) = options.source {
+        if source.is_ipv4() != addr.is_ipv4() {
+            return Err(Error::other(format!("net.source_address {source} is of the other family")));
+        }
         rustix::net::bind(&fd, &SocketAddr::new(source, 0))?;
     }
     sockopt::set_tcp_nodelay(&fd, true)?;
@@ -242,6 +340,66 @@ mod tests {
             assert_eq!(first(&[], false, limit, &Options::default()).await.unwrap_err(), "there is no address");
         })
         .unwrap();
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let turns = |text: &str| {
+            let addrs: Vec<_> = text.split(' ').map(|a| a.parse().unwrap()).collect();
+            in_turn(&addrs).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(turns("[::1]:1 [::2]:1 1.1.1.1:1 1.1.1.2:1"), "[::1]:1 1.1.1.1:1 [::2]:1 1.1.1.2:1");
+        assert_eq!(turns("1.1.1.1:1 1.1.1.2:1 1.1.1.3:1 [::1]:1"), "1.1.1.1:1 [::1]:1 1.1.1.2:1 1.1.1.3:1");
+        assert_eq!(in_turn(&vec!["1.1.1.1:1".parse().unwrap(); 100]).len(), ADDRESSES);
+    }
+
+    #[test]
+    fn silent_addresses_do_not_hold_up_a_living_one() {
+        // Listeners whose queues are full drop further requests silently.
+        let silent: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let mut addrs: Vec<_> = silent.iter().map(|l| l.local_addr().unwrap()).collect();
+        let mut held = Vec::new();
+        for (listener, addr) in silent.iter().zip(&addrs) {
+            rustix::net::listen(listener, 0).unwrap();
+            while let Ok(stream) = std::net::TcpStream::connect_timeout(addr, Duration::from_millis(50)) {
+                held.push(stream);
+                if held.len() > 30 {
+                    return println!("skipped: this system's queues have no limit");
+                }
+            }
+        }
+        let live = TcpListener::bind("127.0.0.1:0").unwrap();
+        addrs.push(live.local_addr().unwrap());
+        let (begun, options) = (std::time::Instant::now(), Options::default());
+        run(async {
+            let got = first(&addrs, false, Duration::from_secs(10), &options).await.unwrap();
+            assert_eq!(got.addr, addrs.last().copied());
+        })
+        .unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        #[cfg(feature = "http")]
+        {
+            let got = first_blocking(&addrs, &options, Some(Duration::from_secs(10))).unwrap();
+            assert_eq!(got.peer_addr().ok(), addrs.last().copied());
+            let why = first_blocking(&addrs[..3], &options, Some(Duration::from_millis(300))).unwrap_err();
+            assert_eq!(why.kind(), ErrorKind::TimedOut);
+        }
+        addrs.pop();
+        addrs.insert(0, "[::1]:1".parse().unwrap());
+        let why = run(async { first(&addrs, false, Duration::from_millis(300), &options).await.unwrap_err() }).unwrap();
+        assert!(
+            why.starts_with("[::1]:1: ") && why.contains("no answer within 300.0ms (net.connect_timeout)"),
+            "{why}"
+        );
+        assert!(why.ends_with("; and 1 more"), "{why}");
+    }
+
+    #[test]
+    fn a_source_address_of_the_other_family_is_said() {
+        let options = Options { source: Some("::1".parse().unwrap()), ..Options::default() };
+        let addr = "127.0.0.1:9".parse().unwrap();
+        let why = run(async { first(&[addr], true, Duration::from_secs(1), &options).await.unwrap_err() }).unwrap();
+        assert_eq!(why, "net.source_address ::1 is of the other family");
     }
 
     #[test]

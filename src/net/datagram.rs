@@ -1,7 +1,7 @@
 //! Datagram sockets that receive: UDP and Unix.
 
 use super::UnixPath;
-use super::listen::address;
+use super::listen::{address, plain};
 use crate::conf::common::NetIn;
 use crate::rt::Source;
 use rustix::fs::fstat;
@@ -33,7 +33,7 @@ impl Datagrams {
     /// # Errors
     /// In words: not an address, or what the system answers.
     pub fn bind(net: &NetIn, port: u16) -> std::result::Result<Self, String> {
-        let addr = SocketAddr::new(address(&net.listen)?, net.port.unwrap_or(port));
+        let addr = SocketAddr::new(address(net)?, net.port.unwrap_or(port));
         let io = open(addr, net).map_err(|e| match e.kind() {
             ErrorKind::AddrInUse => format!("cannot listen on {addr}: another program has this port"),
             ErrorKind::PermissionDenied => format!("cannot listen on {addr}: ports below 1024 need privileges"),
@@ -108,7 +108,7 @@ impl Incoming<'_> {
     /// `WouldBlock` when there is none.
     pub fn next_from(self, buf: &mut [u8]) -> Result<(usize, Option<SocketAddr>)> {
         let (n, _, from) = recvfrom(self.0, buf, RecvFlags::DONTWAIT)?;
-        Ok((n, from.and_then(|a| SocketAddr::try_from(a).ok())))
+        Ok((n, from.and_then(|a| SocketAddr::try_from(a).ok()).map(plain)))
     }
 }
 
@@ -137,6 +137,9 @@ fn drops_of(ino: u64, table: impl BufRead) -> Option<u64> {
 fn open(addr: SocketAddr, net: &NetIn) -> Result<Source<OwnedFd>> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let fd = socket_with(family, SocketType::DGRAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    if addr.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, false)?;
+    }
     if net.share_port {
         sockopt::set_socket_reuseport(&fd, true)?;
     }

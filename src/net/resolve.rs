@@ -1,61 +1,108 @@
-//! Host names to addresses: getaddrinfo on a worker thread, with a cache in front of it.
+//! Host names to addresses, with a cache in front of it, for outputs of the event thread and of worker threads.
 //!
-//! The cache holds failures as well: ten thousand chunks for a name that does not resolve ask once in five seconds.
+//! The cache holds failures as well: ten thousand chunks for a name that does not resolve ask once in five seconds. What
+//! asks blocks, and so it runs on a worker thread.
 
-use crate::conf::common::NetOut;
+mod ask;
+mod cache;
+mod system;
+
+use crate::conf::common::{DnsMode, DnsResolver, NetOut};
 use crate::rt::{Notify, Workers, spawn};
+use cache::Cache;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// getaddrinfo does not tell how long its answer is good for.
+/// The system's resolver does not tell how long its answer is good for.
 const FRESH: Duration = Duration::from_secs(30);
 /// How long a failure is an answer.
 const FAILED: Duration = Duration::from_secs(5);
-/// How long the last good answer is used while the name server fails.
-const STALE: Duration = Duration::from_secs(3600);
-/// Names remembered.
-const NAMES: usize = 256;
 /// A name server that does not answer holds a thread for half a minute; others go on meanwhile.
-const THREADS: usize = 2;
+const THREADS: usize = 4;
 
-/// Which addresses to try first.
+/// How names are looked up, and which addresses come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Prefer {
-    /// The system's order (RFC 6724).
-    #[default]
-    System,
-    /// IPv4 first.
+pub struct Prefer {
+    family: Option<Family>,
+    via: Via,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
     V4,
-    /// IPv6 first.
     V6,
 }
 
-impl Prefer {
-    /// What `net.dns.prefer_*` say.
-    pub fn of(net: &NetOut) -> Self {
-        match (net.prefer_ipv4, net.prefer_ipv6) {
-            (true, _) => Self::V4,
-            (_, true) => Self::V6,
-            _ => Self::System,
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+enum Via {
+    /// The system's resolver, getaddrinfo: every source of names that it knows.
+    #[default]
+    System,
+    /// The name servers, over UDP, and over TCP where an answer does not fit.
+    Udp,
+    /// The name servers, over TCP.
+    Tcp,
+}
+
+impl Via {
+    /// Without a word about it: the name servers when nothing but them and `/etc/hosts` knows names here.
+    fn of(resolver: Option<DnsResolver>, mode: Option<DnsMode>) -> Self {
+        static PLAIN: OnceLock<bool> = OnceLock::new();
+        let own = match (resolver, mode) {
+            (Some(resolver), _) => resolver == DnsResolver::Async,
+            (None, Some(DnsMode::Tcp)) => true,
+            (None, _) => *PLAIN.get_or_init(system::is_plain),
+        };
+        match (own, mode) {
+            (false, _) => Self::System,
+            (true, Some(DnsMode::Tcp)) => Self::Tcp,
+            (true, _) => Self::Udp,
         }
+    }
+}
+
+impl Prefer {
+    /// What `net.dns.*` and `ipv6` say.
+    pub fn of(net: &NetOut) -> Self {
+        let family = match (net.prefer_ipv4, net.prefer_ipv6 || net.ipv6) {
+            (true, _) => Some(Family::V4),
+            (_, true) => Some(Family::V6),
+            _ => None,
+        };
+        Self { family, via: Via::of(net.dns_resolver, net.dns_mode) }
     }
 
     /// Puts the preferred addresses first; otherwise their order stays.
     pub fn sort(self, addrs: &mut [SocketAddr]) {
-        match self {
-            Self::System => {}
-            Self::V4 => addrs.sort_by_key(SocketAddr::is_ipv6),
-            Self::V6 => addrs.sort_by_key(SocketAddr::is_ipv4),
+        match self.family {
+            None => {}
+            Some(Family::V4) => addrs.sort_by_key(SocketAddr::is_ipv6),
+            Some(Family::V6) => addrs.sort_by_key(SocketAddr::is_ipv4),
         }
     }
 }
 
-type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+/// An answer and how long it holds.
+#[derive(Debug, Clone)]
+struct Found {
+    addrs: Vec<SocketAddr>,
+    holds: Duration,
+}
+
+/// Why there is no answer, and how long it is no use to ask again.
+#[derive(Debug, Clone)]
+struct Failure {
+    why: String,
+    holds: Duration,
+}
+
+type Lookup = Arc<dyn Fn(&str, Via) -> Result<Found, Failure> + Send + Sync>;
 
 /// Looks names up, for all connections of the event thread.
 #[derive(Clone)]
@@ -64,26 +111,62 @@ pub struct Resolver(Rc<Inner>);
 struct Inner {
     workers: Workers,
     lookup: Lookup,
-    names: RefCell<FxHashMap<String, Name>>,
+    cache: Arc<Cache>,
+    /// Names that are being asked for.
+    asking: RefCell<FxHashMap<cache::Key, Rc<Notify>>>,
 }
 
-/// What is known of a name.
-struct Name {
-    addrs: Vec<SocketAddr>,
-    answered: Instant,
-    /// Why the last question failed.
-    failure: Option<String>,
-    until: Instant,
-    /// Set while a question is on its way.
-    asking: Option<Rc<Notify>>,
+/// What all threads have learnt of names.
+fn shared_cache() -> Arc<Cache> {
+    static CACHE: OnceLock<Arc<Cache>> = OnceLock::new();
+    CACHE.get_or_init(Arc::default).clone()
 }
 
 thread_local! {
-    static SHARED: Resolver = Resolver::with(getaddrinfo);
+    static SHARED: Resolver = Resolver::with(shared_cache(), ask::lookup);
 }
 
-fn getaddrinfo(host: &str) -> io::Result<Vec<SocketAddr>> {
-    Ok((host, 0).to_socket_addrs()?.collect())
+fn getaddrinfo(host: &str) -> Result<Found, Failure> {
+    let failed = |why: String| Failure { why, holds: FAILED };
+    let addrs = (host, 0).to_socket_addrs().map_err(|e| failed(words(&e)))?;
+    let addrs: Vec<_> = addrs.collect();
+    if addrs.is_empty() {
+        return Err(failed("the name has no address".into()));
+    }
+    Ok(Found { addrs, holds: FRESH })
+}
+
+/// A literal address, IPv6 also in brackets.
+fn literal(host: &str) -> Result<IpAddr, &str> {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    bare.parse().map_err(|_| bare)
+}
+
+fn finished(mut addrs: Vec<SocketAddr>, port: u16, prefer: Prefer) -> Vec<SocketAddr> {
+    addrs.iter_mut().for_each(|a| a.set_port(port));
+    prefer.sort(&mut addrs);
+    addrs
+}
+
+/// [`Resolver::resolve`] for worker threads: it blocks. The error is the reason alone.
+///
+/// # Errors
+/// Says why the name cannot be resolved.
+#[cfg(feature = "http")]
+pub(super) fn resolve_blocking(host: &str, port: u16, prefer: Prefer) -> Result<Vec<SocketAddr>, String> {
+    let bare = match literal(host) {
+        Ok(ip) => return Ok(vec![SocketAddr::new(ip, port)]),
+        Err(bare) => bare,
+    };
+    let (cache, key) = (shared_cache(), (prefer.via, bare.to_ascii_lowercase()));
+    let known = match cache.get(&key, Instant::now()) {
+        Some(known) => known,
+        None => {
+            let answer = ask::lookup(bare, prefer.via);
+            cache.learn(key, answer, Instant::now())
+        }
+    };
+    known.map(|addrs| finished(addrs, port, prefer))
 }
 
 impl Resolver {
@@ -92,9 +175,9 @@ impl Resolver {
         SHARED.with(Clone::clone)
     }
 
-    fn with(lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+    fn with(cache: Arc<Cache>, lookup: impl Fn(&str, Via) -> Result<Found, Failure> + Send + Sync + 'static) -> Self {
         let (workers, lookup) = (Workers::new("dns", THREADS), Arc::new(lookup));
-        Self(Rc::new(Inner { workers, lookup, names: RefCell::default() }))
+        Self(Rc::new(Inner { workers, lookup, cache, asking: RefCell::default() }))
     }
 
     /// The addresses of `host` with `port`, at least one. A literal address (IPv6 also in brackets) asks nobody.
@@ -102,84 +185,42 @@ impl Resolver {
     /// # Errors
     /// Says why the name cannot be resolved.
     pub async fn resolve(&self, host: &str, port: u16, prefer: Prefer) -> Result<Vec<SocketAddr>, String> {
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        if let Ok(ip) = bare.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, port)]);
-        }
-        let mut addrs = self.addrs(bare).await.map_err(|why| format!("cannot resolve '{host}': {why}"))?;
-        addrs.iter_mut().for_each(|a| a.set_port(port));
-        prefer.sort(&mut addrs);
-        Ok(addrs)
+        let bare = match literal(host) {
+            Ok(ip) => return Ok(vec![SocketAddr::new(ip, port)]),
+            Err(bare) => bare,
+        };
+        let addrs = self.addrs((prefer.via, bare.to_ascii_lowercase())).await;
+        addrs.map(|addrs| finished(addrs, port, prefer)).map_err(|why| format!("cannot resolve '{host}': {why}"))
     }
 
-    async fn addrs(&self, host: &str) -> Result<Vec<SocketAddr>, String> {
+    async fn addrs(&self, key: cache::Key) -> Result<Vec<SocketAddr>, String> {
         loop {
-            let now = Instant::now();
+            if let Some(known) = self.0.cache.get(&key, Instant::now()) {
+                return known;
+            }
             let (asking, first) = {
-                let mut names = self.0.names.borrow_mut();
-                if names.len() >= NAMES && !names.contains_key(host) {
-                    make_room(&mut names);
-                }
-                let name = names.entry(host.to_owned()).or_insert_with(|| Name::unknown(now));
-                match &name.asking {
+                let mut all = self.0.asking.borrow_mut();
+                match all.get(&key) {
                     Some(asking) => (asking.clone(), false),
-                    None if now < name.until => return name.answer(now),
-                    None => (name.asking.insert(Rc::default()).clone(), true),
+                    None => (all.entry(key.clone()).or_default().clone(), true),
                 }
             };
             let done = asking.wait();
             if first {
                 // In a task of its own, so that a caller who gives up stops nobody else.
-                spawn(self.clone().ask(host.to_owned(), asking.clone())).detach();
+                spawn(self.clone().ask(key.clone(), asking.clone())).detach();
             }
             done.await;
         }
     }
 
-    async fn ask(self, host: String, asking: Rc<Notify>) {
-        let (lookup, name) = (self.0.lookup.clone(), host.clone());
-        let found = self.0.workers.run(move || lookup(&name)).await;
-        let now = Instant::now();
-        if let Some(name) = self.0.names.borrow_mut().get_mut(&host) {
-            name.asking = None;
-            match found {
-                Some(Ok(addrs)) if !addrs.is_empty() => {
-                    (name.addrs, name.answered, name.failure, name.until) = (addrs, now, None, now + FRESH);
-                }
-                failed => {
-                    name.failure = Some(match failed {
-                        Some(Err(e)) => words(&e),
-                        Some(Ok(_)) => "the name has no address".into(),
-                        None => "no thread could be started to ask".into(),
-                    });
-                    name.until = now + FAILED;
-                }
-            }
-        }
+    async fn ask(self, key: cache::Key, asking: Rc<Notify>) {
+        let (lookup, (via, name)) = (self.0.lookup.clone(), key.clone());
+        let found = self.0.workers.run(move || lookup(&name, via)).await;
+        let no_thread = || Err(Failure { why: "no thread could be started to ask".into(), holds: FAILED });
+        self.0.asking.borrow_mut().remove(&key);
+        let _ = self.0.cache.learn(key, found.unwrap_or_else(no_thread), Instant::now());
         asking.notify();
-    }
-}
-
-impl Name {
-    fn unknown(now: Instant) -> Self {
-        Self { addrs: Vec::new(), answered: now, failure: None, until: now, asking: None }
-    }
-
-    fn answer(&self, now: Instant) -> Result<Vec<SocketAddr>, String> {
-        match &self.failure {
-            Some(why) if self.addrs.is_empty() || now.saturating_duration_since(self.answered) > STALE => {
-                Err(why.clone())
-            }
-            _ => Ok(self.addrs.clone()),
-        }
-    }
-}
-
-/// Forgets the name that expires first.
-fn make_room(names: &mut FxHashMap<String, Name>) {
-    let oldest = names.iter().filter(|(_, n)| n.asking.is_none()).min_by_key(|(_, n)| n.until).map(|(k, _)| k.clone());
-    if let Some(oldest) = oldest {
-        names.remove(&oldest);
     }
 }
 
@@ -190,114 +231,4 @@ fn words(e: &io::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rt::{run, sleep, timeout};
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    fn addr(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    /// A resolver whose answers take a while and are counted.
-    fn counted(answer: fn(usize) -> io::Result<Vec<SocketAddr>>) -> (Resolver, Arc<AtomicUsize>) {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let n = asked.clone();
-        let resolver = Resolver::with(move |_| {
-            std::thread::sleep(Duration::from_millis(10));
-            answer(n.fetch_add(1, Ordering::SeqCst))
-        });
-        (resolver, asked)
-    }
-
-    #[test]
-    fn literals_ask_nobody() {
-        let (resolver, asked) = counted(|_| Err(io::Error::other("asked")));
-        run(async {
-            for (host, want) in [("127.0.0.1", "127.0.0.1:5"), ("::1", "[::1]:5"), ("[::1]", "[::1]:5")] {
-                assert_eq!(resolver.resolve(host, 5, Prefer::System).await.unwrap(), [addr(want)]);
-            }
-        })
-        .unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), 0);
-    }
-
-    #[test]
-    fn answers_are_shared_cached_and_ordered() {
-        let (resolver, asked) = counted(|_| Ok(vec![addr("[::1]:0"), addr("10.0.0.1:0"), addr("[::2]:0")]));
-        run(async {
-            let ask = |prefer| {
-                let r = resolver.clone();
-                spawn(async move { r.resolve("x", 7, prefer).await.unwrap() })
-            };
-            let (a, b, c) = (ask(Prefer::System), ask(Prefer::V4), ask(Prefer::V6));
-            assert_eq!(a.await, [addr("[::1]:7"), addr("10.0.0.1:7"), addr("[::2]:7")]);
-            assert_eq!(b.await, [addr("10.0.0.1:7"), addr("[::1]:7"), addr("[::2]:7")]);
-            assert_eq!(c.await, [addr("[::1]:7"), addr("[::2]:7"), addr("10.0.0.1:7")]);
-            ask(Prefer::System).await;
-        })
-        .unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn failures_are_cached_and_said() {
-        const TEXT: &str = "failed to lookup address information: Name or service not known";
-        let (resolver, asked) = counted(|_| Err(io::Error::other(TEXT)));
-        run(async {
-            for _ in 0..100 {
-                let why = resolver.resolve("no.such.host", 7, Prefer::System).await.unwrap_err();
-                assert_eq!(why, "cannot resolve 'no.such.host': Name or service not known");
-            }
-        })
-        .unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn the_last_answer_outlives_a_failing_name_server() {
-        let (resolver, asked) =
-            counted(|n| if n == 0 { Ok(vec![addr("10.0.0.1:0")]) } else { Err(io::Error::other("down")) });
-        let expire = |r: &Resolver| r.0.names.borrow_mut().values_mut().for_each(|n| n.until = Instant::now());
-        run(async {
-            for _ in 0..2 {
-                assert_eq!(resolver.resolve("x", 1, Prefer::System).await.unwrap(), [addr("10.0.0.1:1")]);
-                expire(&resolver);
-            }
-            let hours_ago = Instant::now().checked_sub(STALE + FRESH);
-            if let (Some(then), Some(name)) = (hours_ago, resolver.0.names.borrow_mut().get_mut("x")) {
-                name.answered = then;
-            } else {
-                println!("skipped: the machine's clock has not run for an hour");
-                return;
-            }
-            assert!(resolver.resolve("x", 1, Prefer::System).await.is_err());
-        })
-        .unwrap();
-        assert!(asked.load(Ordering::SeqCst) >= 2);
-    }
-
-    #[test]
-    fn a_caller_who_gives_up_does_not_keep_others_waiting() {
-        let (resolver, _) = counted(|_| Ok(vec![addr("10.0.0.1:0")]));
-        run(async {
-            assert!(timeout(Duration::from_millis(1), resolver.resolve("x", 1, Prefer::System)).await.is_none());
-            let second = timeout(Duration::from_secs(5), resolver.resolve("x", 1, Prefer::System)).await;
-            assert_eq!(second.unwrap().unwrap(), [addr("10.0.0.1:1")]);
-            sleep(Duration::ZERO).await;
-        })
-        .unwrap();
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let resolver = Resolver::with(|_| Ok(vec![addr("10.0.0.1:0")]));
-        run(async {
-            for n in 0..2 * NAMES {
-                resolver.resolve(&format!("host{n}"), 1, Prefer::System).await.unwrap();
-            }
-        })
-        .unwrap();
-        assert_eq!(resolver.0.names.borrow().len(), NAMES);
-    }
-}
+mod tests;

@@ -13,12 +13,17 @@ const TURN: usize = 256 * 1024;
 const ASK_FIRST: Duration = Duration::from_millis(1);
 const ASK_MOST: Duration = Duration::from_millis(50);
 
+/// How long a server may take to refuse our certificate, at least and at most.
+const VERDICT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
 /// A connected stream socket, perhaps with TLS on it.
 #[derive(Debug)]
 pub struct Stream {
     io: Source<OwnedFd>,
     tls: Option<Box<Session>>,
     io_timeout: Option<Duration>,
+    /// The TLS peer said goodbye.
+    ended: bool,
 }
 
 /// What a look at a connection found.
@@ -35,7 +40,7 @@ pub enum Probe {
 impl Stream {
     /// A stream over a connected socket. `io_timeout` is how long it may make no progress; zero is for ever.
     pub fn new(io: Source<OwnedFd>, tls: Option<Session>, io_timeout: Duration) -> Self {
-        Self { io, tls: tls.map(Box::new), io_timeout: (!io_timeout.is_zero()).then_some(io_timeout) }
+        Self { io, tls: tls.map(Box::new), io_timeout: (!io_timeout.is_zero()).then_some(io_timeout), ended: false }
     }
 
     /// Completes the TLS handshake; nothing to do on a plain connection.
@@ -43,6 +48,7 @@ impl Stream {
     /// # Errors
     /// In words that say what is wrong with the peer's certificate.
     pub async fn handshake(&mut self) -> Result<()> {
+        let begun = crate::rt::now();
         while self.tls.as_ref().is_some_and(|t| t.is_handshaking()) {
             self.flush_tls().await?;
             if self.tls.as_ref().is_some_and(|t| t.is_handshaking()) && self.fill_tls().await? == 0 {
@@ -50,7 +56,19 @@ impl Stream {
                 return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
             }
         }
-        self.flush_tls().await
+        self.flush_tls().await?;
+        if self.tls.as_ref().is_some_and(|t| t.awaits_verdict()) {
+            // What is written now would be acknowledged by the peer's system, and lost with a refusal. Some servers
+            // never say that they agree: two round trips are enough for a refusal.
+            let patience = (2 * crate::rt::now().saturating_duration_since(begun)).clamp(VERDICT[0], VERDICT[1]);
+            if let Some(0) = timeout(patience, self.fill_tls()).await.transpose()? {
+                return Err(io::Error::new(
+                    ErrorKind::UnexpectedEof,
+                    "the peer closed the connection after the TLS handshake",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// What a handshake agreed on, in words, when `tls.debug` asks for that.
@@ -84,7 +102,10 @@ impl Stream {
             };
             match tls.read_plain(buf) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                done => return done,
+                done => {
+                    self.ended |= matches!(done, Ok(0));
+                    return done;
+                }
             }
             self.flush_tls().await?;
             self.fill_tls().await?;
@@ -108,7 +129,10 @@ impl Stream {
             let Some(tls) = &mut self.tls else {
                 return self.io.read(|fd| op(&mut Raw(fd))).await;
             };
-            match op(&mut Plain(tls)) {
+            let mut plain = Plain(tls, false);
+            let done = op(&mut plain);
+            self.ended |= plain.1;
+            match done {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 done => return done,
             }
@@ -253,12 +277,24 @@ fn send(fd: &OwnedFd, bytes: &[u8]) -> Result<usize> {
     Ok(rustix::net::send(fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
 }
 
-/// What a TLS session has decrypted.
-struct Plain<'a>(&'a mut Session);
+impl Drop for Stream {
+    /// A TLS peer that said goodbye hears ours (RFC 5246 7.2.1), where nobody said it before.
+    fn drop(&mut self) {
+        if let (Some(tls), Some(fd), true) = (&mut self.tls, self.io.get(), self.ended) {
+            tls.close();
+            let _ = tls.write_tls(&mut Raw(fd));
+        }
+    }
+}
+
+/// What a TLS session has decrypted, and whether it came to its end.
+struct Plain<'a>(&'a mut Session, bool);
 
 impl io::Read for Plain<'_> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        self.0.read_plain(buf)
+        let done = self.0.read_plain(buf);
+        self.1 |= matches!(done, Ok(0)) && !buf.is_empty();
+        done
     }
 }
 

@@ -111,12 +111,16 @@ impl Upstream {
         let inner = &*self.0;
         let limit = inner.connect_timeout;
         let limit = if limit.is_zero() { Duration::from_secs(3600) } else { limit };
+        let begun = crate::rt::now();
         timeout(limit, async {
             let (socket, host) = match &inner.target {
                 Target::Tcp(host, port) => {
                     let addrs = Resolver::shared().resolve(host, *port, inner.prefer).await?;
                     let only = matches!(&*addrs, [one] if host.contains(&one.ip().to_string()));
-                    (connect::first(&addrs, only, limit, &inner.options).await?, host.as_str())
+                    // A little less than what is left: who did not answer says more than that time is over.
+                    let left = limit.saturating_sub(crate::rt::now().saturating_duration_since(begun));
+                    let left = left.saturating_sub((left / 20).min(Duration::from_millis(50)));
+                    (connect::first(&addrs, only, left, &inner.options).await?, host.as_str())
                 }
                 Target::Unix(path) => (connect::unix(path).await.map_err(|e| connect::words(&e))?, "localhost"),
             };

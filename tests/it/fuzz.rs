@@ -146,6 +146,11 @@ fn dns() {
 }
 
 #[test]
+fn dns_reply() {
+    replay("dns_reply", collector::fuzz::dns_reply);
+}
+
+#[test]
 fn http() {
     replay("http", collector::fuzz::http);
 }
@@ -193,6 +198,7 @@ fn no_target_is_left_out() {
             "capture.rs",
             "chunk.rs",
             "dns.rs",
+            "dns_reply.rs",
             "forward.rs",
             "http.rs",
             "http_server.rs",

@@ -18,6 +18,8 @@ mod fuzz;
 mod golden;
 #[cfg(feature = "http")]
 mod http_out;
+#[cfg(feature = "tls")]
+mod inbound;
 #[cfg(feature = "systemd")]
 mod journal;
 mod kafka;
@@ -34,6 +36,8 @@ mod multiline;
 mod net;
 #[cfg(not(feature = "pcap"))]
 mod no_pcap;
+#[cfg(feature = "tls")]
+mod outbound;
 mod packets;
 mod pcap_files;
 #[cfg(feature = "es")]

@@ -143,7 +143,8 @@ fn engine(world: &Rc<World>, root: Option<&Path>) -> Engine {
         }
     });
     let outputs = plan.outputs.iter().enumerate().map(|(index, o)| {
-        let limits = Limits { retries: o.retries, disk: o.disk_limit, eager: Duration::from_secs(plan.base + 1) };
+        let eager = Duration::from_secs(plan.base + 1);
+        let limits = Limits { retries: o.retries, disk: o.disk_limit, eager, quiet: false };
         let sink = Box::new(Sink { world: world.clone(), index });
         Rc::new(OutputState::new(&format!("out.{index}"), index, sink, &limits))
     });

@@ -100,6 +100,7 @@ pub async fn run<S: Service + 'static>(cx: &InputCx, web: WebIn, port: u16, serv
             request: conf.request_timeout,
             idle: if net.io_timeout.is_zero() { IDLE } else { net.io_timeout },
             read: conf.buffer_chunk_size.0.clamp(4096, 1 << 20) as usize,
+            once: !net.keepalive,
         },
         max_body,
         ack: conf.ack,

@@ -16,10 +16,9 @@ use flate2::read::MultiGzDecoder;
 pub use proxy::Way;
 use std::io::{self, ErrorKind, Read};
 use std::time::{Duration, SystemTime};
-use tcp::TcpConnector;
+use tcp::{NO_ADDRESS, Names, TcpConnector};
 use tls::TlsConnector;
 use ureq::typestate::WithBody;
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, BodyReader, Error, RequestBuilder, Timeout};
 use watch::{Watch, is_stale};
@@ -90,10 +89,10 @@ impl HttpClient {
             .build();
         let connector =
             ().chain(ConnectProxyConnector::default())
-                .chain(TcpConnector { options: Options::of(net)?, prefer: Prefer::of(net) })
+                .chain(TcpConnector { options: Options::of(net)? })
                 .chain(TlsConnector(tls))
                 .chain(Watch { most: net.keepalive_max_recycle });
-        Ok(Self { agent: Agent::with_parts(config, connector, DefaultResolver::default()), patience })
+        Ok(Self { agent: Agent::with_parts(config, connector, Names(Prefer::of(net))), patience })
     }
 
     /// Posts a body. Blocks, and so does reading the answer: for worker threads.
@@ -195,9 +194,9 @@ fn explain(e: &Error, patience: Duration) -> String {
             "connection refused: is the server running, are Host and Port right?".into()
         }
         Error::Io(io) if io.kind() == ErrorKind::UnexpectedEof => "the server closed the connection".into(),
-        // There is no kind for a name that does not resolve; what the standard library says of it begins so.
-        Error::Io(io) if io.to_string().starts_with("failed to lookup address information") => {
-            format!("the host name is not known: check Host and the DNS ({io})")
+        // There is no kind for a name that does not resolve.
+        Error::Io(io) if io.to_string().starts_with(NO_ADDRESS) => {
+            format!("the host name cannot be resolved: check Host and the DNS ({io})")
         }
         Error::Io(io) => words(io),
         Error::HostNotFound => "the host name is not known: check Host and the DNS".into(),

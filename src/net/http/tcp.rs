@@ -1,20 +1,42 @@
 //! Sockets under ureq: connections as the `net.*` keys ask for them, time limits that progress renews.
 
 use crate::net::Prefer;
-use crate::net::connect::{Options, tcp_blocking};
+use crate::net::connect::{Options, first_blocking};
+use crate::net::resolve::resolve_blocking;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ureq::Error;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
+
+/// What an error of a look-up begins with.
+pub(super) const NO_ADDRESS: &str = "failed to lookup address information";
+
+/// Looks names up as all outputs do, in the cache of all.
+#[derive(Debug)]
+pub(super) struct Names(pub(super) Prefer);
+
+impl Resolver for Names {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().ok_or(Error::HostNotFound)?;
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let found = resolve_blocking(host, port, self.0);
+        let found = found.map_err(|why| Error::Io(io::Error::other(format!("{NO_ADDRESS}: {why}"))))?;
+        let mut all = self.empty();
+        found.into_iter().take(16).for_each(|addr| all.push(addr));
+        Ok(all)
+    }
+}
 
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct TcpConnector {
     pub(super) options: Options,
-    pub(super) prefer: Prefer,
 }
 
 impl<In: Transport> Connector<In> for TcpConnector {
@@ -25,25 +47,16 @@ impl<In: Transport> Connector<In> for TcpConnector {
             // A proxy made it.
             return Ok(Some(Either::A(there)));
         }
-        let mut addrs = details.addrs.to_vec();
-        self.prefer.sort(&mut addrs);
-        let end = details.timeout.not_zero().and_then(|limit| Instant::now().checked_add(*limit));
-        let mut failed = Error::HostNotFound;
-        for (n, &addr) in addrs.iter().enumerate() {
-            // An even share of what is left: a dead address does not use up the time of a living one.
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            let share = left.map(|left| left / (addrs.len() - n) as u32);
-            match tcp_blocking(addr, &self.options, share) {
-                Ok(stream) => {
-                    let config = details.config;
-                    let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-                    return Ok(Some(Either::B(TcpTransport { stream, buffers, limits: [None; 2] })));
-                }
-                Err(e) if e.kind() == ErrorKind::TimedOut => failed = Error::Timeout(details.timeout.reason),
-                Err(e) => failed = Error::Io(e),
+        let limit = details.timeout.not_zero().map(|limit| *limit);
+        match first_blocking(&details.addrs, &self.options, limit) {
+            Ok(stream) => {
+                let config = details.config;
+                let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+                Ok(Some(Either::B(TcpTransport { stream, buffers, limits: [None; 2] })))
             }
+            Err(e) if e.kind() == ErrorKind::TimedOut => Err(Error::Timeout(details.timeout.reason)),
+            Err(e) => Err(Error::Io(e)),
         }
-        Err(failed)
     }
 }
 

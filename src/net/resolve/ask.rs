@@ -67,6 +67,9 @@ enum Answer {
 /// Asks one server after the other for one name.
 fn ask_for(servers: &Servers, name: &str, end: Instant) -> Result<Answer, String> {
     let mut why = "there is no name server".to_owned();
+    if query(0, name, A).is_none() {
+        return Ok(Answer::Missing(false, None));
+    }
     for _ in 0..servers.attempts {
         for &server in &servers.addrs {
             let left = end.saturating_duration_since(Instant::now());
@@ -86,7 +89,6 @@ fn ask_for(servers: &Servers, name: &str, end: Instant) -> Result<Answer, String
                     Ok(answer) => return Ok(answer),
                     Err(code) => why = format!("the name server {server} answers {}", words(code)),
                 },
-                // Not a name that can be asked for.
                 Ok(None) => return Ok(Answer::Missing(false, None)),
                 Err(e) => why = format!("the name server {server} {}", failed(&e, limit)),
             }

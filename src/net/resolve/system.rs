@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn other_sources_of_names() {
-        assert!(of_switch("") && of_switch("hosts: files dns\n") && of_switch("hosts: files [NOTFOUND=return] dns # mdns"));
+        assert!(
+            of_switch("") && of_switch("hosts: files dns\n") && of_switch("hosts: files [NOTFOUND=return] dns # mdns")
+        );
         assert!(!of_switch("passwd: files\nhosts: files mdns4_minimal [NOTFOUND=return] dns\n"));
     }
 }

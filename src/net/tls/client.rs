@@ -6,9 +6,12 @@ use super::verify::Judge;
 use super::words::words;
 use super::{Problem, Session, pem, suites};
 use crate::conf::common::{TlsClient, TlsVersion};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ClientConnection, SignatureScheme};
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -108,6 +111,7 @@ impl Settings for Client {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|e| mismatch(&e))?,
         };
+        config.client_auth_cert_resolver = Arc::new(Asked(config.client_auth_cert_resolver));
         config.alpn_protocols.clone_from(&self.alpn);
         Ok(config)
     }
@@ -125,6 +129,31 @@ impl Settings for Client {
             files.extend(of_system());
         }
         files
+    }
+}
+
+thread_local! {
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a server asked for our certificate since this thread was last asked that.
+pub(super) fn was_asked() -> bool {
+    ASKED.take()
+}
+
+/// Our certificate, and a note when a server asks for it.
+#[derive(Debug)]
+struct Asked(Arc<dyn ResolvesClientCert>);
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        ASKED.set(true);
+        self.0.resolve(hints, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        // Nobody asks for what is not there: then the note would be missing.
+        true
     }
 }
 

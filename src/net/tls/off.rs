@@ -82,6 +82,10 @@ impl Session {
         match *self {}
     }
 
+    pub fn awaits_verdict(&self) -> bool {
+        match *self {}
+    }
+
     pub fn wants_write(&self) -> bool {
         match *self {}
     }

@@ -1,7 +1,8 @@
 //! The TLS side of one connection: bytes in, bytes out, no socket.
 
+use super::client::was_asked;
 use super::words::{told, words};
-use rustls::Connection;
+use rustls::{Connection, ProtocolVersion};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 /// A TLS connection, client's or server's.
@@ -9,11 +10,13 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 pub struct Session {
     connection: Connection,
     debug: u8,
+    /// The server asked for our certificate and said nothing since.
+    judged: bool,
 }
 
 impl Session {
     pub(super) fn new(connection: impl Into<Connection>, debug: u8) -> Self {
-        Self { connection: connection.into(), debug }
+        Self { connection: connection.into(), debug, judged: true }
     }
 
     /// `tls.debug`: 0 says nothing of failed handshakes of clients, from 2 on every handshake is told.
@@ -40,6 +43,12 @@ impl Session {
         self.connection.is_handshaking()
     }
 
+    /// Whether the handshake is done for us while the server may still refuse our certificate, or that we have none: with
+    /// TLS 1.3 it says so, or sends a ticket, after that (RFC 8446 4.4.2.4, 4.6.1).
+    pub fn awaits_verdict(&self) -> bool {
+        !self.judged && self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+    }
+
     /// Whether there is something for [`Self::write_tls`] to send.
     pub fn wants_write(&self) -> bool {
         self.connection.wants_write()
@@ -60,8 +69,10 @@ impl Session {
     pub fn read_tls(&mut self, from: &mut dyn Read) -> Result<usize> {
         let n = self.connection.read_tls(from)?;
         let server = matches!(self.connection, Connection::Server(_));
+        was_asked();
         let done = self.connection.process_new_packets();
         done.map_err(|e| Error::new(ErrorKind::InvalidData, words(&e, server)))?;
+        self.judged = !was_asked();
         Ok(n)
     }
 

@@ -34,7 +34,7 @@ pub(super) fn words(error: &Error, server: bool) -> String {
             "the client does not speak TLS, which this port wants (set TLS on there, or tls off here)".into()
         }
         Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon) => {
-            "there is no cipher suite that both sides serve (tls.ciphers here)".into()
+            "there is no cipher suite that both sides serve (tls.ciphers here, or the kind of key of the certificate)".into()
         }
         Error::PeerIncompatible(
             PeerIncompatible::NoKxGroupsInCommon
@@ -58,7 +58,9 @@ pub(super) fn words(error: &Error, server: bool) -> String {
             | PeerIncompatible::SupportedVersionsExtensionRequired
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
-            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            // Only versions before 1.2 say nothing of signatures.
+            | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
         ) => "there is no TLS version that both sides speak (tls.min_version and tls.max_version here)".into(),
         other => format!("TLS: {other}"),
     }
@@ -90,7 +92,9 @@ fn certificate(error: &CertificateError) -> String {
             date(*time)
         ),
         E::Revoked => "it was revoked".into(),
-        E::BadSignature => "its signature is wrong".into(),
+        E::BadSignature => {
+            "its signature is wrong, or of another authority of the same name than the one in tls.ca_file".into()
+        }
         E::BadEncoding => "it cannot be read".into(),
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => "it is not made for this side of a connection".into(),
         E::Other(OtherError(inner)) if inner.to_string().contains("CaUsedAsEndEntity") => {

@@ -25,6 +25,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a body that are read at a time, at most.
     pub read: usize,
+    /// A connection serves one request (`net.keepalive off`).
+    pub once: bool,
 }
 
 /// Why a request could not be read.
@@ -88,7 +90,7 @@ impl Connection {
                 self.body = Body::new(head.framing);
                 self.head_only = head.method() == "HEAD";
                 self.expects_continue = head.expects_continue;
-                self.keep_alive = head.keep_alive;
+                self.keep_alive = head.keep_alive && !self.limits.once;
                 return Ok(Some(head));
             }
             if !self.inlet.is_empty() && begun.is_none() {
@@ -242,16 +244,21 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::thread;
 
-    const LIMITS: Limits = Limits { request: Duration::from_millis(60), idle: Duration::from_millis(60), read: 8192 };
+    const LIMITS: Limits =
+        Limits { request: Duration::from_millis(60), idle: Duration::from_millis(60), read: 8192, once: false };
 
     /// Serves one connection as an echo until it ends; what the client got, and how it ended for the server.
     fn serve(client: impl FnOnce(UnixStream) -> String + Send + 'static) -> (String, String) {
+        serve_within(LIMITS, client)
+    }
+
+    fn serve_within(limits: Limits, client: impl FnOnce(UnixStream) -> String + Send + 'static) -> (String, String) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let client = thread::spawn(move || client(theirs));
         let end = run(async {
             ours.set_nonblocking(true).unwrap();
             let stream = Stream::new(Source::new(ours.into()).unwrap(), None, Duration::ZERO);
-            let mut connection = Connection::new(stream, LIMITS);
+            let mut connection = Connection::new(stream, limits);
             let mut share = Share::new(&Held::new(4000, 20));
             loop {
                 let mut body = Arena::default();
@@ -306,6 +313,10 @@ mod tests {
         assert_eq!(end, "left");
         let (got, end) = serve(send(format!("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n{GET}").into()));
         assert_eq!((got.matches("200 OK").count(), end.as_str()), (1, "closed"), "{got}");
+        let once = Limits { once: true, ..LIMITS };
+        let (got, end) = serve_within(once, send([GET, GET].concat().into()));
+        assert_eq!((got.matches("200 OK").count(), end.as_str()), (1, "closed"), "{got}");
+        assert!(got.contains("Connection: close"), "{got}");
         let (got, _) = serve(send(GET.replace("GET", "HEAD").into()));
         assert!(got.contains("Content-Length: 7\r\n") && got.ends_with("\r\n\r\n"), "{got}");
     }

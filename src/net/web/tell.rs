@@ -9,7 +9,8 @@ use std::time::Duration;
 
 /// Connections at one time; further ones are closed at once.
 const CONNECTIONS: usize = 64;
-const LIMITS: Limits = Limits { request: Duration::from_secs(10), idle: Duration::from_secs(60), read: 4096 };
+const LIMITS: Limits =
+    Limits { request: Duration::from_secs(10), idle: Duration::from_secs(60), read: 4096, once: false };
 
 /// Serves until the future is dropped. `name` is for log lines.
 pub async fn tell(name: &str, listener: Listener, answer: impl Fn(&Head) -> Response + 'static) {
