@@ -47,7 +47,7 @@ fn one_mistake_each() {
                 "Did you mean 'grep'?",
             ],
         ),
-        (pipeline("[OUTPUT]\n    Name kafka\n    Match *\n"), &["output plugin 'kafka' is known but not served yet"]),
+        (pipeline("[OUTPUT]\n    Name s3\n    Match *\n"), &["output plugin 's3' is known but not served yet"]),
         (pipeline("[OUTPUT]\n    Match *\n"), &["c.conf:7:1: ", "section [OUTPUT] has no 'Name'"]),
         (pipeline("[PARSER]\n    Name x\n"), &["section [PARSER] does not belong into the main file", "Parsers_File"]),
         // Values.
