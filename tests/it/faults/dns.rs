@@ -87,7 +87,7 @@ pub fn dns_dead(t: &mut Trial) {
                   exec \"$0\" \"$@\"";
     let way = ["unshare", "-m", "sh", "-c", script];
     let mut run = t.lab.command(&["-c", "collector.conf"]).through(&way).start();
-    run.wait_stderr("host name is not known");
+    run.wait_stderr("the host name cannot be resolved");
     // Those that were under way when the first one failed.
     std::thread::sleep(Duration::from_secs(1));
     let (from, start) = (names.asked(), Instant::now());

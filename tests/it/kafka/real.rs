@@ -273,7 +273,16 @@ fn killed(kafka: &mut Kafka) {
     const LINES: usize = 300_000;
     let lab = Lab::new("kafka-real-killed");
     let line = |n: usize| format!("line {n} {}", "x".repeat(60));
-    lab.write("in.log", (0..LINES).map(|n| line(n) + "\n").collect::<String>());
+    let file = lab.write("in.log", "");
+    // Written over some seconds: all at once would be with the broker before it is killed.
+    let writer = std::thread::spawn(move || {
+        let mut file = std::fs::File::options().append(true).open(file).unwrap();
+        for from in (0..LINES).step_by(LINES / 100) {
+            let part: String = (from..from + LINES / 100).map(|n| line(n) + "\n").collect();
+            std::io::Write::write_all(&mut file, part.as_bytes()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(150));
+        }
+    });
     let input = "tail\n    Path in.log\n    Read_from_Head on";
     let keys = "    Format raw\n    Raw_Log_Key log\n    rdkafka.request.timeout.ms 5000\n";
     let run = lab.start(&conf(kafka.ports[0], "load", input, keys));
@@ -282,7 +291,7 @@ fn killed(kafka: &mut Kafka) {
         std::thread::sleep(std::time::Duration::from_millis(200));
         kafka.values("load").len()
     };
-    for part in [LINES / 10, LINES / 2] {
+    for part in [LINES / 20, LINES / 3] {
         assert!(until(|| count(kafka) > part), "{}", run.stderr());
         kafka.order("kill", "DEAD");
         let there = kafka.values("load").len();
@@ -296,6 +305,7 @@ fn killed(kafka: &mut Kafka) {
         kafka.values("load").len(),
         run.stderr()
     );
+    writer.join().unwrap();
     run.term().code(0);
     let got = kafka.values("load");
     let mut counts = BTreeMap::<&str, usize>::new();
