@@ -25,7 +25,7 @@ import beats
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Cost against md5sum that is not to be exceeded.
 BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64, "http_out": 2.2,
-        "http_in": 2.0, "http_array": 2.0, "beats": 2.5, "forward_in": 1.0, "tcp_in": 1.0, "forward_out": 1.0, "kafka": 1.8}
+        "http_in": 2.0, "http_array": 2.0, "beats": 2.5, "forward_in": 1.0, "tcp_in": 1.0, "forward_out": 1.0, "kafka": 2.2}
 PEAK_MIB = 32
 IDLE_MIB = 5
 BINARY_MIB = 7
