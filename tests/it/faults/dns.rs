@@ -91,7 +91,7 @@ pub fn dns_dead(t: &mut Trial) {
     // Those that were under way when the first one failed.
     std::thread::sleep(Duration::from_secs(1));
     let (from, start) = (names.asked(), Instant::now());
-    std::thread::sleep(Duration::from_secs(t.size(30, 4)));
+    std::thread::sleep(Duration::from_secs(t.size(30, 9)));
     let (asked, time) = (names.asked() - from, start.elapsed().as_secs_f64());
     t.note(format!("{asked} look-ups in {time:.0} s with {} chunks waiting", written / 2));
     t.bar((asked as f64) < time, format!("{asked} look-ups in {time:.1} s"));
