@@ -6,28 +6,11 @@
 # again on the same data. Exit code 77 with a line when it cannot be had.
 set -euo pipefail
 
-home=$1 port=$2
-root=$(cd "$(dirname "$0")/../.." && pwd)
-real=${CARGO_TARGET_DIR:-$root/target}/real
+home=$1 port=$2 name=Elasticsearch
+# shellcheck source=tests/real/common.sh
+. "$(dirname "$0")/common.sh"
+fetch elasticsearch
 server=$real/elasticsearch-7.10.2
-
-skip() {
-    echo "skipped: $1"
-    exit 77
-}
-
-command -v java >/dev/null || skip "no JDK: scripts/setup.sh test installs one"
-mkdir -p "$real" "$home"
-(
-    # Two tests may come at once.
-    flock 9
-    if [ ! -e "$real/elasticsearch.ready" ]; then
-        command -v mvn >/dev/null || skip "no Maven: scripts/setup.sh test installs it"
-        mvn -q -B -f "$root/tests/real/elasticsearch.pom.xml" -Dreal.dir="$real" package >"$real/maven.log" 2>&1 ||
-            skip "Elasticsearch could not be fetched: $(tail -n 1 "$real/maven.log")"
-        touch "$real/elasticsearch.ready"
-    fi
-) 9>"$real/lock" || exit $?
 
 cp -r "$server/config" "$home/config"
 mkdir -p "$home/data" "$home/logs" "$home/tmp"
@@ -63,33 +46,4 @@ launch() {
     pid=$!
 }
 
-ready() {
-    for _ in $(seq 1 480); do
-        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-            echo READY
-            return
-        fi
-        kill -0 "$pid" 2>/dev/null || { echo "Elasticsearch died: $(tail -n 3 "$home/out.log")"; exit 1; }
-        sleep 0.25
-    done
-    echo "Elasticsearch did not start in two minutes"
-    exit 1
-}
-
-launch
-trap 'kill -9 "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; rm -rf "$home"' EXIT
-ready
-# Until the test lets go.
-while read -r word; do
-    case $word in
-        kill)
-            kill -9 "$pid"
-            wait "$pid" 2>/dev/null || true
-            echo DEAD
-            ;;
-        start)
-            launch
-            ready
-            ;;
-    esac
-done
+stay

@@ -8,27 +8,10 @@
 # output goes to HOME/tool.out. Exit code 77 with a line when it cannot be had.
 set -euo pipefail
 
-home=$1 port=$2
-root=$(cd "$(dirname "$0")/../.." && pwd)
-real=${CARGO_TARGET_DIR:-$root/target}/real
-
-skip() {
-    echo "skipped: $1"
-    exit 77
-}
-
-command -v java >/dev/null || skip "no JDK: scripts/setup.sh test installs one"
-mkdir -p "$real" "$home"
-(
-    # Two tests may come at once.
-    flock 9
-    if [ ! -e "$real/kafka.ready" ]; then
-        command -v mvn >/dev/null || skip "no Maven: scripts/setup.sh test installs it"
-        mvn -q -B -f "$root/tests/real/kafka.pom.xml" -Dreal.dir="$real" package >"$real/kafka.log" 2>&1 ||
-            skip "Kafka could not be fetched: $(tail -n 1 "$real/kafka.log")"
-        touch "$real/kafka.ready"
-    fi
-) 9>"$real/lock" || exit $?
+home=$1 port=$2 name=Kafka
+# shellcheck source=tests/real/common.sh
+. "$(dirname "$0")/common.sh"
+fetch kafka
 
 cat >"$home/server.properties" <<CONF
 process.roles=broker,controller
@@ -61,37 +44,10 @@ launch() {
     pid=$!
 }
 
-ready() {
-    for _ in $(seq 1 480); do
-        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-            echo READY
-            return
-        fi
-        kill -0 "$pid" 2>/dev/null || { echo "Kafka died: $(tail -n 3 "$home/out.log")"; exit 1; }
-        sleep 0.25
-    done
-    echo "Kafka did not start in two minutes"
-    exit 1
+obey() {
+    [ "$1" = tool ] || return 0
+    # shellcheck disable=SC2086  # words are separated by spaces
+    if "${jvm[@]}" $2 >"$home/tool.out" 2>"$home/tool.err" </dev/null; then echo DONE; else echo FAILED; fi
 }
 
-launch
-trap 'kill -9 "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; rm -rf "$home"' EXIT
-ready
-# Until the test lets go.
-while read -r word rest; do
-    case $word in
-        kill)
-            kill -9 "$pid"
-            wait "$pid" 2>/dev/null || true
-            echo DEAD
-            ;;
-        start)
-            launch
-            ready
-            ;;
-        tool)
-            # shellcheck disable=SC2086  # words are separated by spaces
-            if "${jvm[@]}" $rest >"$home/tool.out" 2>"$home/tool.err" </dev/null; then echo DONE; else echo FAILED; fi
-            ;;
-    esac
-done
+stay
