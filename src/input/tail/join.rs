@@ -99,22 +99,15 @@ impl Join {
         let mark = batch.begin();
         let placed = self.joiner.line(&mut self.open, batch, place.text, &line, &mut self.done);
         if let Placed::Whole(time) = placed {
-            push_around(batch, around, place.offset);
+            around.push(batch, place.offset);
             batch.finish_at(mark, time.unwrap_or(place.now), place.offset);
             return made + 1;
         }
         made += self.write(batch, key, around);
         if placed == Placed::Alone {
             let mark = batch.begin();
-            push_around(batch, around, place.offset);
-            let mut text = place.text;
-            if self.joiner.ends_lines() {
-                let start = batch.arena().len();
-                let bytes = batch.arena().get(text).to_vec();
-                batch.arena_mut().push(&bytes);
-                batch.arena_mut().push(b"\n");
-                text = Span::between(start, batch.arena().len());
-            }
+            around.push(batch, place.offset);
+            let text = if self.joiner.ends_lines() { with_line_end(batch, place.text) } else { place.text };
             batch.push_span(key, text);
             batch.finish_at(mark, place.now, place.offset);
             made += 1;
@@ -152,13 +145,16 @@ impl Join {
     }
 }
 
-fn push_around(batch: &mut Batch, around: Around, offset: u64) {
-    if let Some(cell) = around.path {
-        batch.push(cell);
+/// A line and its line end; where that does not follow it in the arena, both are written there anew.
+fn with_line_end(batch: &mut Batch, text: Span) -> Span {
+    let end = (text.at + text.len) as usize;
+    if batch.arena().as_slice().get(end) != Some(&b'\n') {
+        let line = batch.arena().get(text).to_vec();
+        let start = batch.arena_mut().push(&line).at as usize;
+        batch.arena_mut().push(b"\n");
+        return Span::between(start, batch.arena().len());
     }
-    if let Some(key) = around.offset_key {
-        batch.push(Cell::uint(key, offset));
-    }
+    Span { len: text.len + 1, ..text }
 }
 
 impl Reader {

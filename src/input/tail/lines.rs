@@ -3,6 +3,7 @@
 use super::join::{Join, Place};
 use super::long::{Long, cut_at};
 use crate::event::{Batch, Cell, Key, Source, Span};
+use crate::parse::multiline::Around;
 use crate::parse::{Parsed, Parser};
 use crate::time::Time;
 use memchr::memchr_iter;
@@ -208,12 +209,7 @@ impl Lines {
             Some(parser) => parser.parse(batch, text, now),
             None => Parsed::Miss,
         };
-        if let Some(cell) = path {
-            batch.push(cell);
-        }
-        if let Some(key) = self.offset_key {
-            batch.push(Cell::uint(key, offset));
-        }
+        Around { path, offset_key: self.offset_key }.push(batch, offset);
         match parsed {
             Parsed::Hit(own) => time = own.unwrap_or(now),
             Parsed::Miss => batch.push_span(self.key, text),

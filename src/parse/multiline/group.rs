@@ -18,6 +18,18 @@ pub struct Around {
     pub offset_key: Option<Key>,
 }
 
+impl Around {
+    /// Writes it, for a line that begins at `offset`, in bytes.
+    pub fn push(self, batch: &mut Batch, offset: u64) {
+        if let Some(cell) = self.path {
+            batch.push(cell);
+        }
+        if let Some(key) = self.offset_key {
+            batch.push(Cell::uint(key, offset));
+        }
+    }
+}
+
 /// A record that is not complete, or was completed just now. `K` is what its reader keeps with it.
 #[derive(Debug)]
 pub struct Group<K> {
@@ -101,16 +113,8 @@ impl<K> Group<K> {
     pub fn write(&self, batch: &mut Batch, raw: Key, around: Around) {
         batch.set_source(self.source);
         let mark = batch.begin();
-        let put_around = |batch: &mut Batch| {
-            if let Some(cell) = around.path {
-                batch.push(cell);
-            }
-            if let Some(key) = around.offset_key {
-                batch.push(Cell::uint(key, self.offset));
-            }
-        };
         let Some(key) = self.key else {
-            put_around(batch);
+            around.push(batch, self.offset);
             batch.push_text(raw, &self.content);
             batch.finish_at(mark, self.time, self.offset);
             return self.say_cut(batch);
@@ -122,7 +126,7 @@ impl<K> Group<K> {
                 other => batch.push_value(name, &other),
             }
         }
-        put_around(batch);
+        around.push(batch, self.offset);
         batch.finish_at(mark, self.time, self.offset);
         if !self.head.meta(0).is_empty() {
             let mark = batch.begin();
