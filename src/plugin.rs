@@ -1,12 +1,13 @@
 //! What every plugin is made with: its section, the parsers, the settings of the service.
 
 use crate::conf::Section;
-use crate::conf::common::TlsClient;
+use crate::conf::common::{TlsClient, TlsServer};
 #[cfg(test)]
 use crate::conf::{Kind, PluginInfo, check};
 use crate::error::{Diags, Place};
+use crate::event::Accessor;
 use crate::fmt::json_write::JsonOpts;
-use crate::net::ClientTls;
+use crate::net::{ClientTls, ServerTls};
 use crate::parse::{Parser, ParserDef, ParserSet};
 use std::path::Path;
 
@@ -57,6 +58,30 @@ impl MakeCx<'_> {
         }
     }
 
+    /// The `tls.*` keys of an input, `Some(None)` with `tls off`; what cannot be honoured is an error.
+    pub fn server_tls(&mut self, conf: &TlsServer) -> Option<Option<ServerTls>> {
+        match ServerTls::new(conf) {
+            Ok(tls) => Some(tls),
+            Err(p) => self.refuse(p.key, format!("{} {}", p.key, p.why), p.help),
+        }
+    }
+
+    /// The field that `text`, the value of `key`, leads to; what is no path is an error.
+    pub fn path(&mut self, key: &str, text: &str) -> Option<Accessor> {
+        match Accessor::parse(text) {
+            Ok(path) => Some(path),
+            Err(why) => self.refuse(key, format!("{key}: {why}"), "Write a key, or $key['sub'] for a nested one."),
+        }
+    }
+
+    /// [`Self::path`] for a key that may be absent: then `Some(None)`.
+    pub fn path_if(&mut self, key: &str, text: Option<&str>) -> Option<Option<Accessor>> {
+        match text {
+            None => Some(None),
+            Some(text) => self.path(key, text).map(Some),
+        }
+    }
+
     /// Reports an error at `key`'s value, or at the section when the key is absent; answers `None` for `return`.
     pub fn refuse<T>(&mut self, key: &str, msg: impl std::fmt::Display, help: &str) -> Option<T> {
         let place = self.section.get(key).map_or(&self.section.place, |e| &e.value_place);
@@ -96,4 +121,19 @@ pub(crate) fn made<T>(
     let instance = if known { make(&mut cx) } else { None };
     assert_eq!(instance.is_none(), diags.has_errors(), "no instance, so there is an error: {diags}");
     (instance, diags.to_string())
+}
+
+/// Checks a configuration: nothing `said` means that it is accepted without a word, else what is said holds that and it is
+/// refused.
+#[cfg(test)]
+pub(crate) fn judged<T>(
+    kind: Kind,
+    info: &PluginInfo,
+    make: fn(&mut MakeCx<'_>) -> Option<T>,
+    conf: &[(&str, &str)],
+    said: &str,
+) {
+    let (instance, diags) = made(kind, info, make, conf);
+    assert_eq!(instance.is_some(), said.is_empty(), "{diags}");
+    assert!(diags.contains(said), "{diags}");
 }

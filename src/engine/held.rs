@@ -55,12 +55,7 @@ impl Core {
             }
             for Emitted { batch, acks } in cx.take_emitted() {
                 state.stats.add_records.add(batch.len());
-                {
-                    use crate::input::Intake;
-                    let mut open = emitter.open(batch.tag());
-                    batch.records().for_each(|r| open.push_record(&r));
-                }
-                emitter.ingest(self, batch.tag(), acks.unwrap_or_default());
+                emitter.take_in(self, &batch, acks.unwrap_or_default());
             }
         }
     }

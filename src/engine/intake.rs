@@ -194,7 +194,7 @@ impl InputState {
     }
 
     /// Filters, routes and perhaps closes the batch of a tag. Answers what filters re-emitted.
-    pub(super) fn ingest(self: &Rc<Self>, core: &Rc<Core>, tag: &Tag, acks: Vec<Ack>) {
+    fn ingest(self: &Rc<Self>, core: &Rc<Core>, tag: &Tag, acks: Vec<Ack>) {
         let route = self.route(core, tag);
         let mut emitted = Vec::new();
         let full = {
@@ -303,6 +303,15 @@ impl InputState {
         cx.take_joined()
     }
 
+    /// Takes records of another batch as its own.
+    pub(super) fn take_in(self: &Rc<Self>, core: &Rc<Core>, batch: &Batch, acks: Vec<Ack>) {
+        {
+            let mut open = self.open(batch.tag());
+            batch.records().for_each(|r| open.push_record(&r));
+        }
+        self.ingest(core, batch.tag(), acks);
+    }
+
     /// Sends re-emitted records to the head of the pipeline.
     fn emit(&self, core: &Rc<Core>, filter: usize, batch: &Batch, acks: Vec<Ack>) {
         let Some(emitter) = core.filters().get(filter).and_then(|f| f.emitter.as_ref()) else { return };
@@ -311,14 +320,8 @@ impl InputState {
             emitter.lost(batch.len() as u64, "rewrite rules feed each other: the record was re-emitted 16 times");
             return;
         }
-        {
-            let mut open = emitter.open(batch.tag());
-            for r in batch.records() {
-                open.push_record(&r);
-            }
-        }
         let outer = emitter.rounds.replace(rounds);
-        emitter.ingest(core, batch.tag(), acks);
+        emitter.take_in(core, batch, acks);
         emitter.rounds.set(outer);
     }
 

@@ -1,6 +1,6 @@
 //! Connections that inputs accept: how many at one time, TLS with a deadline, each served by a task of its own.
 
-use super::InputCx;
+use super::{InputCx, Patience};
 use crate::conf::common::NetIn;
 use crate::error::Error;
 use crate::net::{Listener, Stream};
@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::util::ratelimit::RateLimit;
+use crate::util::ratelimit::{RateLimit, held_back};
 
 /// Connections at one time where `net.max_connections` does not say; further ones wait to be accepted.
 const CONNECTIONS: usize = 1024;
@@ -63,6 +63,16 @@ crate::conf_enum! {
     }
 }
 
+impl AckWhen {
+    /// What becomes of records of which the peer has no acknowledgement: those that wait for it send them again.
+    pub fn patience(self) -> Patience {
+        match self {
+            Self::Delivered => Patience::ReadsAgain,
+            Self::Received => Patience::Waits,
+        }
+    }
+}
+
 /// What one input allows its peers.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -91,39 +101,37 @@ impl Limits {
     }
 }
 
-/// Accepts connections until the shutdown; `each` serves one of them, its TLS handshake done. The future that `each` returns
-/// is dropped when its connection ends or it returns; at the shutdown it goes on, so it must itself end on
-/// [`InputCx::stopping`], or on [`InputCx::drained`] where it still owes its peer acknowledgements.
+/// Accepts connections until the shutdown, then answers which are left; `each` serves one of them, its TLS handshake done. The
+/// future that `each` returns is dropped when its connection ends or it returns; at the shutdown it goes on, so it must itself end
+/// on [`InputCx::stopping`], or on [`InputCx::drained`] where it still owes its peer acknowledgements.
 ///
 /// # Errors
 /// When the listening socket itself fails.
-pub async fn serve<F, S>(cx: &InputCx, listener: Listener, limits: Limits, each: F) -> Result<(), Error>
+pub async fn serve<F, S>(cx: &InputCx, listener: Listener, limits: Limits, each: F) -> Result<Left, Error>
 where
     F: Fn(Stream, Peer) -> S + 'static,
     S: Future<Output = ()> + 'static,
 {
-    let shared =
-        Rc::new(Shared { limits, each, open: Cell::new(0), closed: Notify::default(), said: RefCell::default() });
+    let shared = Rc::new(Shared { limits, each, said: RefCell::default() });
+    let open = Left::default();
     cx.count("connections", 0);
     loop {
-        if shared.open.get() >= shared.limits.connections {
+        if open.count() >= shared.limits.connections {
             cx.lost(0, "all connections are in use (net.max_connections): further peers wait to be accepted");
-            while shared.open.get() >= shared.limits.connections && !cx.is_stopping() {
-                or(shared.closed.wait(), cx.stopping()).await;
-            }
+            or(open.below(shared.limits.connections), cx.stopping()).await;
         }
         let next = or(async { Some(listener.accept().await) }, async {
             cx.stopping().await;
             None
         });
-        let Some(accepted) = next.await else { return Ok(()) };
+        let Some(accepted) = next.await else { return Ok(open) };
         let (stream, addr) = accepted.map_err(Error::io("accept"))?;
         cx.count("connections", 1);
         let peer = shared.limits.unix.clone().unwrap_or_else(|| Peer::tcp(addr));
-        let place = Place::take(&shared);
-        let cx = cx.clone();
+        let place = Place::take(&open);
+        let (cx, shared) = (cx.clone(), shared.clone());
         spawn(async move {
-            let shared = &place.0;
+            let _place = place;
             if let Some(stream) = shared.begin(&cx, stream, &peer).await {
                 (shared.each)(stream, peer).await;
             }
@@ -136,8 +144,6 @@ where
 struct Shared<F> {
     limits: Limits,
     each: F,
-    open: Cell<usize>,
-    closed: Notify,
     said: RefCell<RateLimit>,
 }
 
@@ -169,7 +175,7 @@ impl<F> Shared<F> {
                     return None;
                 }
                 if let Some(held) = self.said.borrow_mut().allow(e.to_string().as_bytes(), Instant::now()) {
-                    let more = if held > 0 { format!(" ({held} more of these were held back)") } else { String::new() };
+                    let more = held_back(held);
                     log::warn!("[{}] TLS handshake with {peer}: {e}{more}", cx.label());
                 }
                 None
@@ -178,19 +184,47 @@ impl<F> Shared<F> {
     }
 }
 
-/// One of the connections that may be open; given back when it goes.
-struct Place<F>(Rc<Shared<F>>);
+/// The connections of an input that are open.
+#[derive(Debug, Clone, Default)]
+pub struct Left(Rc<Open>);
 
-impl<F> Place<F> {
-    fn take(shared: &Rc<Shared<F>>) -> Self {
-        shared.open.set(shared.open.get() + 1);
-        Self(shared.clone())
+#[derive(Debug, Default)]
+struct Open {
+    count: Cell<usize>,
+    closed: Notify,
+}
+
+impl Left {
+    /// Waits until all are closed.
+    pub async fn closed(&self) {
+        self.below(1).await;
+    }
+
+    fn count(&self) -> usize {
+        self.0.count.get()
+    }
+
+    async fn below(&self, limit: usize) {
+        while self.count() >= limit {
+            self.0.closed.wait().await;
+        }
     }
 }
 
-impl<F> Drop for Place<F> {
+/// One of the connections that may be open; given back when it goes.
+struct Place(Left);
+
+impl Place {
+    fn take(open: &Left) -> Self {
+        open.0.count.set(open.count() + 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        self.0.closed.notify();
+        let Left(open) = &self.0;
+        open.count.set(open.count.get().saturating_sub(1));
+        open.closed.notify();
     }
 }

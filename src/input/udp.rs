@@ -1,7 +1,7 @@
 //! `udp`: JSON values or lines from datagrams.
 
 use super::datagrams::{Receiver, set_buffer};
-use super::values::{Format, Keys, Kilobytes, Values};
+use super::values::{Values, ValuesConf};
 use super::{Input, InputCx, InputPlugin};
 use crate::conf::common::NetIn;
 use crate::conf::{PluginInfo, Size};
@@ -17,7 +17,7 @@ pub static PLUGIN: InputPlugin = InputPlugin {
         doc: "Takes JSON values, or lines, from UDP datagrams. What the kernel drops because its buffer is full is counted.",
         keys: UdpConf::KEYS,
         unserved: UdpConf::UNSERVED,
-        extra: &[NetIn::TABLE],
+        extra: &[ValuesConf::TABLE, NetIn::TABLE],
     },
     make: |cx| make(cx),
 };
@@ -25,22 +25,9 @@ pub static PLUGIN: InputPlugin = InputPlugin {
 crate::config! {
     /// Options of `udp`.
     pub struct UdpConf {
-        /// `json`: values one after the other; `none`: text that is cut at the separator. The end of a datagram ends a record,
-        /// too.
-        format: Format => "Format" = "json",
-        /// What stands between records of format `none`; `\n`, `\t`, `\r` and `\0` are known.
-        separator: String => "Separator" = "\\n",
-        /// The parser for records of format `none`; what does not parse is kept under `log`.
-        parser: Option<String> => "Parser",
-        /// Has no effect: a datagram is read whole, whatever its length.
-        chunk_size: Kilobytes => "Chunk_Size" = "32",
-        /// The longest record; a longer one is cut into pieces. A bare number is kilobytes.
-        buffer_size: Kilobytes => "Buffer_Size" = "1024",
         /// The kernel's buffer, in bytes: what comes in while the program is busy. Without privileges the system's
         /// `net.core.rmem_max` limits it.
         receive_buffer_size: Option<Size> => "Receive_Buffer_Size",
-        /// Add the peer under this key, as `udp://192.0.2.1:5170`.
-        source_address_key: Option<String> => "Source_Address_Key",
     }
     unserved ["Workers=1"]
 }
@@ -57,15 +44,7 @@ struct Udp {
 fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
     let conf = UdpConf::load(cx.section, cx.diags)?;
     let net = NetIn::load(cx.section, cx.diags)?;
-    let keys = Keys {
-        format: conf.format,
-        separator: &conf.separator,
-        parser: conf.parser.as_deref(),
-        chunk_size: conf.chunk_size,
-        buffer_size: conf.buffer_size,
-        source_address_key: conf.source_address_key.as_deref(),
-    };
-    let values = Values::new(cx, &keys)?;
+    let values = Values::load(cx)?;
     Some(Box::new(Udp { net, values, buffer: conf.receive_buffer_size }))
 }
 
@@ -86,15 +65,11 @@ impl Input for Udp {
 mod tests {
     use super::*;
     use crate::conf::Kind;
-    use crate::plugin::made;
+    use crate::plugin::judged;
 
     #[test]
     fn configurations() {
-        let check = |conf: &[(&str, &str)], said: &str| {
-            let (instance, diags) = made(Kind::Input, &PLUGIN.info, PLUGIN.make, conf);
-            assert_eq!(instance.is_some(), said.is_empty(), "{diags}");
-            assert!(diags.contains(said), "{diags}");
-        };
+        let check = |conf: &[(&str, &str)], said: &str| judged(Kind::Input, &PLUGIN.info, PLUGIN.make, conf, said);
         check(&[("Chunk_Size", "64"), ("Buffer_Size", "64"), ("Workers", "1")], "");
         check(&[("Format", "xml")], "'xml' is not one of: json none");
         check(&[("Parser", "json")], "a Parser needs Format none");

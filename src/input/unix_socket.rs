@@ -2,7 +2,7 @@
 
 use super::datagrams::Receiver;
 use super::serve::{Limits, serve};
-use super::values::{Format, Keys, Kilobytes, Values};
+use super::values::{Values, ValuesConf};
 use super::{Input, InputCx, InputPlugin, Patience};
 use crate::conf::common::NetIn;
 use crate::conf::{Permissions, PluginInfo};
@@ -19,7 +19,7 @@ pub static PLUGIN: InputPlugin = InputPlugin {
         doc: "Takes JSON values, or lines, from a Unix socket. Who may write to it, its permissions say.",
         keys: UnixSocketConf::KEYS,
         unserved: UnixSocketConf::UNSERVED,
-        extra: &[NetIn::TABLE],
+        extra: &[ValuesConf::TABLE, NetIn::TABLE],
     },
     make: |cx| make(cx),
 };
@@ -43,18 +43,6 @@ crate::config! {
         path: String => "Socket_Path" required,
         /// Its permissions.
         permissions: Permissions => "Socket_Permissions" = "0644",
-        /// `json`: values one after the other; `none`: text that is cut at the separator.
-        format: Format => "Format" = "json",
-        /// What stands between records of format `none`; `\n`, `\t`, `\r` and `\0` are known.
-        separator: String => "Separator" = "\\n",
-        /// The parser for records of format `none`; what does not parse is kept under `log`.
-        parser: Option<String> => "Parser",
-        /// Bytes read from a connection at a time; a bare number is kilobytes.
-        chunk_size: Kilobytes => "Chunk_Size" = "32",
-        /// The longest record; a longer one is cut into pieces. A bare number is kilobytes.
-        buffer_size: Kilobytes => "Buffer_Size" = "1024",
-        /// Add `unix://` and the path under this key.
-        source_address_key: Option<String> => "Source_Address_Key",
     }
     unserved ["tls=off", "tls.*"]
 }
@@ -70,15 +58,7 @@ struct UnixSocket {
 fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
     let conf = UnixSocketConf::load(cx.section, cx.diags)?;
     let net = NetIn::load(cx.section, cx.diags)?;
-    let keys = Keys {
-        format: conf.format,
-        separator: &conf.separator,
-        parser: conf.parser.as_deref(),
-        chunk_size: conf.chunk_size,
-        buffer_size: conf.buffer_size,
-        source_address_key: conf.source_address_key.as_deref(),
-    };
-    let values = Values::new(cx, &keys)?;
+    let values = Values::load(cx)?;
     let UnixSocketConf { mode, path, permissions, .. } = conf;
     Some(Box::new(UnixSocket { mode, path, permissions: permissions.0, net, values }))
 }
@@ -100,7 +80,7 @@ impl Input for UnixSocket {
                 let (cx, values) = (own.clone(), values.clone());
                 async move { or(values.connection(&cx, stream, peer), cx.stopping()).await }
             };
-            serve(&cx, listener, Limits::of(&net).unix(&path), each).await
+            serve(&cx, listener, Limits::of(&net).unix(&path), each).await.map(drop)
         })
     }
 
@@ -114,15 +94,13 @@ impl Input for UnixSocket {
 mod tests {
     use super::*;
     use crate::conf::Kind;
-    use crate::plugin::made;
+    use crate::plugin::{judged, made};
 
     #[test]
     fn configurations() {
         let check = |conf: &[(&str, &str)], said: &str| {
             let conf = [&[("Socket_Path", "/tmp/x")], conf].concat();
-            let (instance, diags) = made(Kind::Input, &PLUGIN.info, PLUGIN.make, &conf);
-            assert_eq!(instance.is_some(), said.is_empty(), "{diags}");
-            assert!(diags.contains(said), "{diags}");
+            judged(Kind::Input, &PLUGIN.info, PLUGIN.make, &conf, said);
         };
         check(&[("Socket_Mode", "dgram"), ("Socket_Permissions", "0666")], "");
         check(&[("Socket_Mode", "SEQPACKET")], "'SEQPACKET' is not one of: STREAM DGRAM");

@@ -45,31 +45,34 @@ pub struct Values {
     address_key: Option<Key>,
 }
 
-/// The keys, as they were given.
-pub struct Keys<'a> {
-    /// `Format`
-    pub format: Format,
-    /// `Separator`
-    pub separator: &'a str,
-    /// `Parser`
-    pub parser: Option<&'a str>,
-    /// `Chunk_Size`
-    pub chunk_size: Kilobytes,
-    /// `Buffer_Size`
-    pub buffer_size: Kilobytes,
-    /// `Source_Address_Key`
-    pub source_address_key: Option<&'a str>,
+crate::config! {
+    /// The keys that inputs of values share.
+    pub struct ValuesConf {
+        /// `json`: values one after the other; `none`: text that is cut at the separator. The end of a datagram ends a record, too.
+        format: Format => "Format" = "json",
+        /// What stands between records of format `none`; `\n`, `\t`, `\r` and `\0` are known.
+        separator: String => "Separator" = "\\n",
+        /// The parser for records of format `none`; what does not parse is kept under `log`.
+        parser: Option<String> => "Parser",
+        /// Bytes read from a connection at a time; a bare number is kilobytes. A datagram is read whole, whatever its length.
+        chunk_size: Kilobytes => "Chunk_Size" = "32",
+        /// The longest record; a longer one is cut into pieces. A bare number is kilobytes.
+        buffer_size: Kilobytes => "Buffer_Size" = "1024",
+        /// Add the peer under this key, as `tcp://192.0.2.1:5170`, `udp://192.0.2.1:5170`, or `unix://` and the path.
+        source_address_key: Option<String> => "Source_Address_Key",
+    }
 }
 
 impl Values {
-    /// Checks the keys.
-    pub fn new(cx: &mut MakeCx<'_>, keys: &Keys<'_>) -> Option<Self> {
+    /// Reads and checks the keys.
+    pub fn load(cx: &mut MakeCx<'_>) -> Option<Self> {
+        let keys = ValuesConf::load(cx.section, cx.diags)?;
         let lines = if keys.format == Format::None {
-            let separator = unescape(keys.separator);
+            let separator = unescape(&keys.separator);
             if separator.is_empty() {
                 return cx.refuse("Separator", "Separator is empty", "Leave it out for lines.");
             }
-            let parser = match keys.parser {
+            let parser = match &keys.parser {
                 Some(name) => Some(cx.parser_def("Parser", name)?),
                 None => None,
             };
@@ -84,7 +87,7 @@ impl Values {
             lines,
             read: keys.chunk_size.0.clamp(1024, 1 << 20) as usize,
             max: keys.buffer_size.0.clamp(1024, 64 << 20) as usize,
-            address_key: keys.source_address_key.map(Key::of),
+            address_key: keys.source_address_key.as_deref().map(Key::of),
         })
     }
 

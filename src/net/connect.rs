@@ -29,6 +29,36 @@ pub enum Target {
     Unix(String),
 }
 
+impl Target {
+    /// `host`, `host:port`, `[address]:port`, or an address alone; `port` where there is none.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str, port: u16) -> std::result::Result<Self, String> {
+        let unsound = || format!("'{text}' has no sound port");
+        let sound = |p: &str| p.parse().map_err(|_| unsound());
+        let none = || format!("'{text}' is no host");
+        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+            match rest.split_once(']').ok_or_else(none)? {
+                (host, "") => (host, port),
+                (host, after) => (host, sound(after.strip_prefix(':').ok_or_else(none)?)?),
+            }
+        } else {
+            match text.split_once(':') {
+                Some((host, p)) if !p.contains(':') => (host, sound(p)?),
+                _ => (text, port),
+            }
+        };
+        if host.is_empty() || host.contains(['/', ' ', '@']) {
+            return Err(none());
+        }
+        if port == 0 {
+            return Err(unsound());
+        }
+        Ok(Self::Tcp(host.to_owned(), port))
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,7 @@
 use super::{ServerTls, Stream, UnixPath};
 use crate::conf::common::NetIn;
 use crate::rt::{Source, sleep};
-use crate::util::ratelimit::RateLimit;
+use crate::util::ratelimit::{RateLimit, held_back};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, bind, listen, socket_with, sockopt};
 use std::cell::RefCell;
@@ -93,8 +93,7 @@ impl Listener {
                         _ => "the system has no memory for it",
                     };
                     if let Some(held) = self.said.borrow_mut().allow(of.as_bytes(), Instant::now()) {
-                        let more =
-                            if held > 0 { format!(" ({held} more of these were held back)") } else { String::new() };
+                        let more = held_back(held);
                         log::warn!("[net] connections wait to be accepted: {of}{more}");
                     }
                     sleep(BREATHER).await;

@@ -176,11 +176,7 @@ fn body(conf: &HttpConf, cx: &mut MakeCx<'_>) -> Option<Body> {
             });
         }
     };
-    let mut path = |key: &str, text: &str| match Accessor::parse(text) {
-        Ok(path) => Some(path),
-        Err(why) => cx.refuse(key, format!("{key}: {why}"), "Write a key, or $key['sub'] for a nested one."),
-    };
-    let (body, headers) = (path("Body_Key", body), path("Headers_Key", headers));
+    let (body, headers) = (cx.path("Body_Key", body), cx.path("Headers_Key", headers));
     Some(Body::Own(body?, headers?))
 }
 

@@ -122,7 +122,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
     let conf = LokiConf::load(cx.section, cx.diags)?;
     let loki = loki(&conf, cx);
     let tenant_key = match &conf.tenant_id_key {
-        Some(key) => Some(accessor(cx, "Tenant_ID_Key", key)?),
+        Some(key) => Some(cx.path("Tenant_ID_Key", key)?),
         None => None,
     };
     if conf.tenant_id.as_ref().is_some_and(|t| !is_value(t.as_bytes())) {
@@ -170,10 +170,10 @@ fn loki(conf: &LokiConf, cx: &mut MakeCx<'_>) -> Option<Loki> {
         });
     }
     for key in &conf.remove_keys.0 {
-        removed.push(accessor(cx, "Remove_Keys", key)?);
+        removed.push(cx.path("Remove_Keys", key)?);
     }
     let kubernetes = match conf.auto_kubernetes_labels {
-        true => Some(accessor(cx, "Auto_Kubernetes_Labels", "$kubernetes['labels']")?),
+        true => Some(cx.path("Auto_Kubernetes_Labels", "$kubernetes['labels']")?),
         false => None,
     };
     Some(Loki {
@@ -218,14 +218,7 @@ fn dollar(cx: &mut MakeCx<'_>, key: &str, text: &str) -> Option<Accessor> {
     if !text.starts_with('$') {
         return cx.refuse(key, format!("{key}: '{text}' does not begin with '$'"), &format!("Write ${text}"));
     }
-    accessor(cx, key, text)
-}
-
-fn accessor(cx: &mut MakeCx<'_>, key: &str, text: &str) -> Option<Accessor> {
-    match Accessor::parse(text) {
-        Ok(path) => Some(path),
-        Err(why) => cx.refuse(key, format!("{key}: {why}"), "Write $key, or $key['sub'] for a nested one."),
-    }
+    cx.path(key, text)
 }
 
 /// The labels that a file asks for.

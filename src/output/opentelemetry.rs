@@ -6,7 +6,6 @@ use crate::conf::common::{NetOut, TlsClient};
 use crate::conf::header::Header;
 use crate::conf::{Many, PluginInfo};
 use crate::error::Error;
-use crate::event::access::Accessor;
 use crate::event::{Key, View};
 use crate::fmt::otlp::{OtlpLogs, Place, left_out};
 use crate::plugin::MakeCx;
@@ -136,12 +135,10 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
 /// How records become log records; everything wrong is reported.
 fn logs(conf: &OtelConf, cx: &mut MakeCx<'_>) -> Option<OtlpLogs> {
     let mut wrong = false;
-    let mut path = |key: &str, text: &str| match Accessor::parse(text) {
-        Ok(path) => Some(path),
-        Err(why) => {
-            wrong = true;
-            cx.refuse(key, format!("{key}: {why}"), "Write $key, or $key['sub'] for a nested one.")
-        }
+    let mut path = |key: &str, text: &str| {
+        let path = cx.path(key, text);
+        wrong |= path.is_none();
+        path
     };
     let given: Vec<&str> = conf.logs_body_key.values().map(String::as_str).collect();
     let body_keys = if given.is_empty() { &["$log", "$message"][..] } else { &given };

@@ -192,7 +192,7 @@ fn format(cx: &mut MakeCx<'_>, conf: &SyslogConf) -> Option<SyslogFormat> {
     }
     let mut source = |key: &str, path: &Option<String>, preset: &Option<String>| {
         let preset = preset.clone().unwrap_or_default().into_bytes();
-        Some(syslog::Source { path: accessor(cx, key, path)?, preset })
+        Some(syslog::Source { path: cx.path_if(key, path.as_deref())?, preset })
     };
     Some(SyslogFormat {
         protocol,
@@ -202,21 +202,13 @@ fn format(cx: &mut MakeCx<'_>, conf: &SyslogConf) -> Option<SyslogFormat> {
         app: source("Syslog_Appname_Key", &conf.appname_key, &conf.appname_preset)?,
         pid: source("Syslog_Procid_Key", &conf.procid_key, &conf.procid_preset)?,
         msgid: source("Syslog_Msgid_Key", &conf.msgid_key, &conf.msgid_preset)?,
-        severity: (accessor(cx, "Syslog_Severity_Key", &conf.severity_key)?, severity),
-        facility: (accessor(cx, "Syslog_Facility_Key", &conf.facility_key)?, facility),
+        severity: (cx.path_if("Syslog_Severity_Key", conf.severity_key.as_deref())?, severity),
+        facility: (cx.path_if("Syslog_Facility_Key", conf.facility_key.as_deref())?, facility),
         sd,
         sd_preset,
         longer_ids: conf.allow_longer_sd_id,
-        message: accessor(cx, "Syslog_Message_Key", &conf.message_key)?,
+        message: cx.path_if("Syslog_Message_Key", conf.message_key.as_deref())?,
     })
-}
-
-fn accessor(cx: &mut MakeCx<'_>, key: &str, path: &Option<String>) -> Option<Option<Accessor>> {
-    match path.as_deref().map(Accessor::parse) {
-        None => Some(None),
-        Some(Ok(path)) => Some(Some(path)),
-        Some(Err(why)) => cx.refuse(key, format!("{key}: {why}"), "Name a field."),
-    }
 }
 
 fn preset(cx: &mut MakeCx<'_>, key: &str, value: u32, max: u8) -> Option<u8> {

@@ -60,6 +60,11 @@ impl RateLimit {
     }
 }
 
+/// The end of a line that was held back so often before: nothing, or ` (3 more of these were held back)`.
+pub fn held_back(times: u64) -> String {
+    if times > 0 { format!(" ({times} more of these were held back)") } else { String::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

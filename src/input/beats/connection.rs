@@ -7,8 +7,8 @@ use crate::fmt::lumberjack::{Decoder, Event, Frame, Limits, Version, Wrong};
 use crate::input::serve::{AckWhen, Peer};
 use crate::input::{Ack, InputCx};
 use crate::net::Stream;
-use crate::rt::{Notify, now, or, sleep_until, timeout, yield_now};
-use crate::util::ratelimit::RateLimit;
+use crate::rt::{now, or, sleep_until, timeout, yield_now};
+use crate::util::ratelimit::{RateLimit, held_back};
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::io;
@@ -47,8 +47,6 @@ pub struct Shared {
     limits: Limits,
     idle: Duration,
     held: Cell<usize>,
-    open: Cell<usize>,
-    closed: Notify,
     said: RefCell<RateLimit>,
 }
 
@@ -56,15 +54,8 @@ impl Shared {
     /// Nothing is open yet. `event` is the longest event in bytes, `idle` how long a connection may be silent; zero is for ever.
     pub fn new(options: Options, event: usize, idle: Duration, ack: AckWhen) -> Self {
         let limits = Limits { window: WINDOW, event, pairs: PAIRS, unpacked: UNPACKED };
-        let (held, open, closed, said) = Default::default();
-        Self { ack, options, limits, idle, held, open, closed, said }
-    }
-
-    /// Waits until no connection is open.
-    pub async fn all_closed(&self) {
-        while self.open.get() > 0 {
-            self.closed.wait().await;
-        }
+        let (held, said) = Default::default();
+        Self { ack, options, limits, idle, held, said }
     }
 }
 
@@ -136,7 +127,6 @@ pub struct Connection {
 impl Connection {
     /// A connection that was just accepted.
     pub fn new(cx: InputCx, shared: Rc<Shared>, stream: Stream, peer: Peer) -> Self {
-        shared.open.set(shared.open.get() + 1);
         let scratch = shared.options.has_tags().then(|| Batch::new(cx.tag().clone()));
         let decoder = Decoder::new(shared.limits);
         let (events, ledger, begin) = (Events::default(), Rc::default(), now());
@@ -176,7 +166,7 @@ impl Connection {
                 self.cx.count(what, 1);
                 let held = self.shared.said.borrow_mut().allow(why.as_bytes(), Instant::now());
                 if let Some(held) = held {
-                    let more = if held > 0 { format!(" ({held} more of these were held back)") } else { String::new() };
+                    let more = held_back(held);
                     log::warn!("[{label}] {}: {why}; the connection is closed{more}", self.peer);
                 }
             }
@@ -427,7 +417,5 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.shared.held.set(self.shared.held.get().saturating_sub(self.held));
-        self.shared.open.set(self.shared.open.get().saturating_sub(1));
-        self.shared.closed.notify();
     }
 }

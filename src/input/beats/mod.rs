@@ -81,10 +81,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
     let conf = BeatsConf::load(cx.section, cx.diags)?;
     let net = NetIn::load(cx.section, cx.diags)?;
     let tls = TlsServer::load(cx.section, cx.diags)?;
-    let tls = match ServerTls::new(&tls) {
-        Ok(tls) => tls,
-        Err(p) => return cx.refuse(p.key, format!("{} {}", p.key, p.why), p.help),
-    };
+    let tls = cx.server_tls(&tls)?;
     let tag_key = match conf.tag_key.as_deref().map(Accessor::parse).transpose() {
         Ok(path) => path,
         Err(why) => return cx.refuse("Tag_Key", format!("Tag_Key: {why}"), "For example: Tag_Key $@metadata['beat']"),
@@ -103,23 +100,20 @@ impl Input for Beats {
             let port = self.net.port.unwrap_or(PORT);
             log::info!("[{}] listening on {}:{port}", cx.label(), self.net.listen);
             let shared = Rc::new(self.shared);
-            let (own, all) = (cx.clone(), shared.clone());
+            let own = cx.clone();
             let each = move |stream, peer| {
-                let connection = Connection::new(own.clone(), all.clone(), stream, peer);
+                let connection = Connection::new(own.clone(), shared.clone(), stream, peer);
                 async move { connection.serve().await }
             };
-            serve(&cx, listener, Limits::of(&self.net), each).await?;
+            let left = serve(&cx, listener, Limits::of(&self.net), each).await?;
             // Connections stay to send the acknowledgements that the shutdown still brings.
-            shared.all_closed().await;
+            left.closed().await;
             Ok(())
         })
     }
 
     fn patience(&self) -> Patience {
-        match self.shared.ack {
-            AckWhen::Delivered => Patience::ReadsAgain,
-            AckWhen::Received => Patience::Waits,
-        }
+        self.shared.ack.patience()
     }
 }
 
@@ -127,12 +121,10 @@ impl Input for Beats {
 mod tests {
     use super::*;
     use crate::conf::Kind;
-    use crate::plugin::made;
+    use crate::plugin::judged;
 
     fn check(conf: &[(&str, &str)], said: &str) {
-        let (instance, diags) = made(Kind::Input, &PLUGIN.info, PLUGIN.make, conf);
-        assert_eq!(instance.is_some(), said.is_empty(), "{diags}");
-        assert!(diags.contains(said), "{diags}");
+        judged(Kind::Input, &PLUGIN.info, PLUGIN.make, conf, said);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 mod bulk;
 mod setup;
 
-use super::serve::AckWhen;
 use super::web::{Ask, Service, Tags, WebConf, WebIn, run};
 use super::{Input, InputCx, InputPlugin, Patience};
 use crate::conf::PluginInfo;
@@ -87,10 +86,7 @@ impl Input for Elasticsearch {
     }
 
     fn patience(&self) -> Patience {
-        match self.web.conf.ack {
-            AckWhen::Delivered => Patience::ReadsAgain,
-            AckWhen::Received => Patience::Waits,
-        }
+        self.web.conf.ack.patience()
     }
 }
 

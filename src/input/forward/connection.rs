@@ -11,8 +11,8 @@ use crate::fmt::forward::{Decoder, Frame, MAX_HANDSHAKE};
 use crate::input::InputCx;
 use crate::input::serve::{AckWhen, Peer};
 use crate::net::Stream;
-use crate::rt::{self, Notify, or, timeout, yield_now};
-use std::cell::{Cell, RefCell};
+use crate::rt::{self, or, timeout, yield_now};
+use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,8 +38,6 @@ pub struct Shared {
     patience: Duration,
     decoder: RefCell<Decoder>,
     spare: RefCell<Vec<u8>>,
-    open: Cell<usize>,
-    closed: Notify,
 }
 
 impl Shared {
@@ -63,15 +61,6 @@ impl Shared {
             patience: if net.accept_timeout.is_zero() { HURRY } else { net.accept_timeout },
             decoder: RefCell::default(),
             spare: RefCell::default(),
-            open: Cell::new(0),
-            closed: Notify::default(),
-        }
-    }
-
-    /// Waits until no connection is open.
-    pub async fn all_closed(&self) {
-        while self.open.get() > 0 {
-            self.closed.wait().await;
         }
     }
 }
@@ -106,7 +95,6 @@ pub struct Connection<'a> {
 impl<'a> Connection<'a> {
     /// Nothing is read yet.
     pub fn new(cx: &'a InputCx, shared: &'a Shared, peer: Peer) -> Self {
-        shared.open.set(shared.open.get() + 1);
         let (buffer, frame, current, unpacked, tag, dirty, owed, has_turn, broken) = Default::default();
         Self { cx, shared, peer, buffer, frame, current, unpacked, tag, dirty, owed, has_turn, broken }
     }
@@ -333,7 +321,5 @@ impl Drop for Connection<'_> {
         if self.has_turn {
             self.shared.pool.end_turn();
         }
-        self.shared.open.set(self.shared.open.get().saturating_sub(1));
-        self.shared.closed.notify();
     }
 }

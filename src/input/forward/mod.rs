@@ -82,10 +82,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
             "Remove it: only this machine's users reach it.",
         );
     }
-    let tls = match ServerTls::new(&tls) {
-        Ok(tls) => tls,
-        Err(p) => return cx.refuse(p.key, format!("{} {}", p.key, p.why), p.help),
-    };
+    let tls = cx.server_tls(&tls)?;
     let door = door(cx, &conf)?;
     let max = conf.buffer_max_size.0.clamp(1024, MAX) as usize;
     let block = conf.buffer_chunk_size.0.clamp(4096, 4 << 20) as usize;
@@ -156,9 +153,9 @@ impl Input for Forward {
             let listener = listener.map_err(failed)?;
             log::info!("[{}] listening on {place}", cx.label());
             let shared = Rc::new(self.shared);
-            let (own, all) = (cx.clone(), shared.clone());
+            let own = cx.clone();
             let each = move |stream, peer| {
-                let (cx, shared) = (own.clone(), all.clone());
+                let (cx, shared) = (own.clone(), shared.clone());
                 async move { Connection::new(&cx, &shared, peer).run(stream).await }
             };
             let served = or(serve(&cx, listener, limits, each), async {
@@ -167,10 +164,10 @@ impl Input for Forward {
                     None => std::future::pending().await,
                 }
             });
-            served.await?;
+            let left = served.await?;
             // Connections still wait for what they owe.
             cx.drained().await;
-            shared.all_closed().await;
+            left.closed().await;
             Ok(())
         })
     }
@@ -182,7 +179,7 @@ impl Input for Forward {
 }
 
 /// Answers heartbeats: any datagram with a single zero byte, as Fluentd does.
-async fn answer(socket: Datagrams) -> Result<(), Error> {
+async fn answer<T>(socket: Datagrams) -> T {
     let mut buf = [0; 1024];
     loop {
         let turn = socket.turn(|queue| {
@@ -206,12 +203,10 @@ async fn answer(socket: Datagrams) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::conf::Kind;
-    use crate::plugin::made;
+    use crate::plugin::judged;
 
     fn check(conf: &[(&str, &str)], said: &str) {
-        let (instance, diags) = made(Kind::Input, &PLUGIN.info, PLUGIN.make, conf);
-        assert_eq!(instance.is_some(), said.is_empty(), "{diags}");
-        assert!(diags.contains(said), "{diags}");
+        judged(Kind::Input, &PLUGIN.info, PLUGIN.make, conf, said);
     }
 
     #[test]

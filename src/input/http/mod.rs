@@ -6,7 +6,7 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-use super::serve::{AckWhen, Peer};
+use super::serve::Peer;
 use super::web::{Ask, Service, Tags, WebConf, WebIn, of_path, run};
 use super::{Input, InputCx, InputPlugin, Patience};
 use crate::conf::common::{NetIn, TlsServer};
@@ -120,10 +120,7 @@ impl Input for Http {
     }
 
     fn patience(&self) -> Patience {
-        match self.web.conf.ack {
-            AckWhen::Delivered => Patience::ReadsAgain,
-            AckWhen::Received => Patience::Waits,
-        }
+        self.web.conf.ack.patience()
     }
 }
 

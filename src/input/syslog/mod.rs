@@ -99,10 +99,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
     if tls.tls && conf.mode != Mode::Tcp {
         return cx.refuse("tls", "tls needs Mode tcp", "Add: Mode tcp");
     }
-    let tls = match ServerTls::new(&tls) {
-        Ok(tls) => tls,
-        Err(p) => return cx.refuse(p.key, format!("{} {}", p.key, p.why), p.help),
-    };
+    let tls = cx.server_tls(&tls)?;
     let is_unix = matches!(conf.mode, Mode::UnixUdp | Mode::UnixTcp);
     let path = conf.path.clone().unwrap_or_default();
     if is_unix && path.is_empty() {
@@ -197,12 +194,10 @@ impl Input for Syslog {
 mod tests {
     use super::*;
     use crate::conf::Kind;
-    use crate::plugin::made;
+    use crate::plugin::judged;
 
     fn check(conf: &[(&str, &str)], said: &str) {
-        let (instance, diags) = made(Kind::Input, &PLUGIN.info, PLUGIN.make, conf);
-        assert_eq!(instance.is_some(), said.is_empty(), "{diags}");
-        assert!(diags.contains(said), "{diags}");
+        judged(Kind::Input, &PLUGIN.info, PLUGIN.make, conf, said);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub async fn run(cx: &InputCx, listener: Listener, limits: Limits, shared: Share
             connection.finish();
         }
     };
-    serve(cx, listener, limits, each).await
+    serve(cx, listener, limits, each).await.map(drop)
 }
 
 struct Connection<'a> {

@@ -52,10 +52,7 @@ impl WebIn {
         let conf = WebConf::load(cx.section, cx.diags)?;
         let net = NetIn::load(cx.section, cx.diags)?;
         let tls = TlsServer::load(cx.section, cx.diags)?;
-        let tls = match ServerTls::new(&tls) {
-            Ok(tls) => tls.map(|tls| tls.with_alpn(&[b"http/1.1"])),
-            Err(p) => return cx.refuse(p.key, format!("{} {}", p.key, p.why), p.help),
-        };
+        let tls = cx.server_tls(&tls)?.map(|tls| tls.with_alpn(&[b"http/1.1"]));
         if conf.http_passwd.is_some() && conf.http_user.is_none() {
             return cx.refuse("HTTP_Passwd", "HTTP_Passwd needs HTTP_User", "Add HTTP_User.");
         }

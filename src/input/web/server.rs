@@ -9,7 +9,7 @@ use crate::input::{Ack, InputCx};
 use crate::net::web::{Connection, Failure, Head, Held, Limits, Response, Share};
 use crate::net::{Listener, Stream};
 use crate::rt::{Notify, or, sleep};
-use crate::util::ratelimit::RateLimit;
+use crate::util::ratelimit::{RateLimit, held_back};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -269,7 +269,7 @@ impl<S: Service> Server<S> {
     /// A line about a peer, at most once per ten seconds and reason.
     fn say(&self, cx: &InputCx, peer: &Peer, what: &str) {
         if let Some(held) = self.said.borrow_mut().allow(what.as_bytes(), Instant::now()) {
-            let more = if held > 0 { format!(" ({held} more of these were held back)") } else { String::new() };
+            let more = held_back(held);
             log::warn!("[{}] {peer} {what}{more}", cx.label());
         }
     }

@@ -4,7 +4,6 @@ use super::client::Client;
 use crate::conf::Size;
 use crate::conf::common::{OutputCommon, TlsClient};
 use crate::event::Key;
-use crate::event::access::Accessor;
 use crate::fmt::es_bulk::{Action, Bulk, Id, IndexName};
 use crate::net::http::Way;
 use crate::output::request::{self, Gzip};
@@ -116,7 +115,7 @@ pub fn bulk(conf: &EsConf, cx: &mut MakeCx<'_>) -> Option<Bulk> {
     let time_format = format(cx, "Time_Key_Format", &conf.time_key_format)?;
     let index = if conf.logstash_format {
         let date = format(cx, "Logstash_DateFormat", &conf.logstash_dateformat)?;
-        let prefix_key = accessor(cx, "Logstash_Prefix_Key", conf.logstash_prefix_key.as_deref())?;
+        let prefix_key = cx.path_if("Logstash_Prefix_Key", conf.logstash_prefix_key.as_deref())?;
         let (prefix, separator) = (conf.logstash_prefix.clone(), conf.logstash_prefix_separator.clone());
         IndexName::Logstash { prefix, separator, date, prefix_key }
     } else {
@@ -129,7 +128,7 @@ pub fn bulk(conf: &EsConf, cx: &mut MakeCx<'_>) -> Option<Bulk> {
         WriteOperation::Update => Action::Update,
         WriteOperation::Upsert => Action::Upsert,
     };
-    bulk.id = match accessor(cx, "Id_Key", conf.id_key.as_deref())? {
+    bulk.id = match cx.path_if("Id_Key", conf.id_key.as_deref())? {
         Some(key) => Id::Key(key),
         None => match conf.generate_id {
             GenerateId::Off => Id::Server,
@@ -154,13 +153,6 @@ fn format(cx: &mut MakeCx<'_>, key: &str, text: &str) -> Option<CachedFormatter>
     match Formatter::compile(text) {
         Ok(f) => Some(CachedFormatter::new(f, Zone::UTC)),
         Err(e) => cx.refuse(key, format!("{key} '{text}': {e}"), "Use the specifiers of strftime, such as %Y.%m.%d."),
-    }
-}
-
-fn accessor(cx: &mut MakeCx<'_>, key: &str, text: Option<&str>) -> Option<Option<Accessor>> {
-    match text.map(Accessor::parse).transpose() {
-        Ok(a) => Some(a),
-        Err(e) => cx.refuse(key, format!("{key}: {e}"), "Write a key, or $key['sub'] for a nested one."),
     }
 }
 

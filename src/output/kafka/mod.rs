@@ -19,7 +19,6 @@ use super::{Outcome, Output, OutputPlugin, Payload};
 use crate::conf::PluginInfo;
 use crate::conf::common::{NetOut, TlsClient};
 use crate::error::Error;
-use crate::event::access::Accessor;
 use crate::event::{Key, View};
 use crate::fmt::gelf::{Gelf, GelfKeys};
 use crate::plugin::MakeCx;
@@ -75,9 +74,9 @@ fn messages(conf: &KafkaConf, cx: &mut MakeCx<'_>) -> Option<Messages> {
     if conf.format == Format::Raw && conf.raw_log_key.is_none() {
         return cx.refuse("Format", "Format raw needs Raw_Log_Key", "Add for example: Raw_Log_Key log");
     }
-    let topic_key = accessor(cx, "Topic_Key", conf.topic_key.as_deref());
-    let key_field = accessor(cx, "Message_Key_Field", conf.message_key_field.as_deref());
-    let raw = accessor(cx, "Raw_Log_Key", conf.raw_log_key.as_deref());
+    let topic_key = cx.path_if("Topic_Key", conf.topic_key.as_deref());
+    let key_field = cx.path_if("Message_Key_Field", conf.message_key_field.as_deref());
+    let raw = cx.path_if("Raw_Log_Key", conf.raw_log_key.as_deref());
     Some(Messages {
         format: conf.format,
         topics: conf.topics.0.clone(),
@@ -101,13 +100,6 @@ fn messages(conf: &KafkaConf, cx: &mut MakeCx<'_>) -> Option<Messages> {
         json: cx.json,
         scratch: RefCell::default(),
     })
-}
-
-fn accessor(cx: &mut MakeCx<'_>, key: &str, text: Option<&str>) -> Option<Option<Accessor>> {
-    match text.map(Accessor::parse).transpose() {
-        Ok(a) => Some(a),
-        Err(e) => cx.refuse(key, format!("{key}: {e}"), "Write a key, or $key['sub'] for a nested one."),
-    }
 }
 
 impl Output for Kafka {

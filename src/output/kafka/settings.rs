@@ -339,14 +339,9 @@ fn brokers(names: &[String], cx: &mut MakeCx<'_>) -> Option<Vec<Target>> {
     for name in names {
         // `PLAINTEXT://host:port` is librdkafka's way to write it in full.
         let bare = name.split_once("://").map_or(name.as_str(), |(_, rest)| rest);
-        let (host, port) = match bare.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') || host.starts_with('[') => (host, port.parse().ok()),
-            _ => (bare, Some(9092)),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        match port {
-            Some(port) if port > 0 && !host.is_empty() => all.push(Target::Tcp(host.to_owned(), port)),
-            _ => {
+        match Target::parse(bare, 9092) {
+            Ok(target) => all.push(target),
+            Err(_) => {
                 let what = format!("Brokers: '{name}' is no broker's address");
                 return cx.refuse(
                     "Brokers",

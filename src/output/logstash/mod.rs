@@ -103,7 +103,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
     let default = common.port.unwrap_or(PORT);
     let targets = match &conf.hosts {
         Some(CList(hosts)) if hosts.is_empty() => return cx.refuse("Hosts", "Hosts is empty", "Name a server."),
-        Some(CList(hosts)) => hosts.iter().map(|host| target(host, default)).collect(),
+        Some(CList(hosts)) => hosts.iter().map(|host| Target::parse(host, default)).collect(),
         None => {
             let host = common.host.as_deref().unwrap_or("127.0.0.1");
             Ok(vec![Target::Tcp(host.trim_matches(['[', ']']).to_owned(), default)])
@@ -139,24 +139,6 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
     let hosts = Hosts::new(upstreams, conf.loadbalance, &settings);
     let format = EventFormat::new(&conf.index, conf.tag_key.as_deref().map(Key::of), cx.json);
     Some(Box::new(Logstash { format, client: Client::new(hosts, settings, cx.label()), connections }))
-}
-
-/// `host`, `host:port`, `[v6]:port`, or a bare IPv6 address.
-fn target(text: &str, default: u16) -> Result<Target, String> {
-    let port = |p: &str| p.parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| format!("'{text}' has no sound port"));
-    let (host, port) = match text.strip_prefix('[').and_then(|t| t.split_once(']')) {
-        Some((host, "")) => (host, default),
-        Some((host, rest)) => (host, port(rest.trim_start_matches(':'))?),
-        None if text.matches(':').count() > 1 => (text, default),
-        None => match text.split_once(':') {
-            Some((host, p)) => (host, port(p)?),
-            None => (text, default),
-        },
-    };
-    if host.is_empty() || host.contains(['/', ' ']) {
-        return Err(format!("'{text}' is no host"));
-    }
-    Ok(Target::Tcp(host.to_owned(), port))
 }
 
 impl Output for Logstash {

@@ -75,7 +75,7 @@ fn what_is_refused() {
 fn hosts_with_and_without_ports() {
     for (text, want) in [("a", "a:7"), ("a:1", "a:1"), ("[::1]:2", "[::1]:2"), ("[::1]", "[::1]:7"), ("::1", "[::1]:7")]
     {
-        assert_eq!(super::target(text, 7).unwrap().to_string(), want);
+        assert_eq!(Target::parse(text, 7).unwrap().to_string(), want);
     }
 }
 

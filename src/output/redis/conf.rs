@@ -158,21 +158,7 @@ fn target(word: &str, port: u16) -> Option<Target> {
     if word.starts_with('/') {
         return Some(Target::Unix(word.to_owned()));
     }
-    let (host, port) = if let Some(rest) = word.strip_prefix('[') {
-        let (host, after) = rest.split_once(']')?;
-        match after.strip_prefix(':') {
-            Some(text) => (host, text.parse().ok()?),
-            None if after.is_empty() => (host, port),
-            None => return None,
-        }
-    } else {
-        match word.split_once(':') {
-            Some((host, text)) if !text.contains(':') => (host, text.parse().ok()?),
-            _ => (word, port),
-        }
-    };
-    let is_host = !host.is_empty() && !host.contains(['/', '@']);
-    (is_host && port != 0).then(|| Target::Tcp(host.to_owned(), port))
+    Target::parse(word, port).ok()
 }
 
 #[cfg(test)]
