@@ -3,7 +3,7 @@
 //! Layers; a module names only those to its left (`tests/it/tidy.rs` checks it):
 //!
 //! ```text
-//! util, time → fmt → event, conf → rt → net → parse → decode → plugin → input, filter, output → store → engine → cli
+//! util, time → fmt → event, conf → rt → net → parse → decode, kube → plugin → input, filter, output → store → engine → cli
 //! ```
 //!
 //! `rt` alone knows the executor, `net` alone knows sockets and TLS, `fmt` alone knows byte formats.
@@ -22,6 +22,7 @@ pub mod fmt;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod input;
+pub mod kube;
 pub mod log;
 pub mod net;
 pub mod output;

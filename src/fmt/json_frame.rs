@@ -15,6 +15,17 @@ pub struct JsonFrame {
 }
 
 impl JsonFrame {
+    /// The bytes of the text that were looked at; once the value may be whole, its length.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Lets go of what was looked at, which nobody needs any more; `text` keeps the rest, and goes on from there.
+    pub fn forget(&mut self, text: &mut Vec<u8>) {
+        text.drain(..self.seen.min(text.len()));
+        self.seen = 0;
+    }
+
     /// Whether `text`, which begins where the value does and is longer than at the last call, may hold the whole value
     /// now. Values that are neither map, array nor string may end at every byte.
     ///

@@ -2,6 +2,7 @@
 //!
 //! Nothing here blocks: sockets are non-blocking and waited for by the reactor, names are looked up on a worker thread.
 
+pub mod ask;
 pub mod balance;
 pub mod connect;
 pub mod datagram;

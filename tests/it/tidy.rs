@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["rt"],
     &["net"],
     &["parse"],
-    &["decode"],
+    &["decode", "kube"],
     &["plugin"],
     &["input", "filter", "output"],
     &["store"],
