@@ -24,6 +24,8 @@ mod inbound;
 mod journal;
 mod kafka;
 mod kmsg;
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
+mod kube;
 #[cfg_attr(not(all(feature = "http", feature = "es")), allow(dead_code, unused_imports))]
 mod lab;
 mod layers;
