@@ -4,6 +4,7 @@
 
 mod forward;
 mod kafka;
+mod kube;
 mod lumberjack;
 mod names;
 mod streams;
@@ -11,6 +12,7 @@ mod web;
 
 pub use forward::forward;
 pub use kafka::kafka;
+pub use kube::kube_api;
 pub use lumberjack::lumberjack;
 pub use names::dns_reply;
 pub use streams::http;

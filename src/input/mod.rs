@@ -13,6 +13,7 @@ pub mod head;
 pub mod http;
 pub mod interval;
 pub mod kmsg;
+pub mod kubernetes_events;
 pub mod pcap;
 pub mod random;
 pub mod reader;
@@ -85,6 +86,7 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &head::PLUGIN,
     &http::PLUGIN,
     &kmsg::PLUGIN,
+    &kubernetes_events::PLUGIN,
     &pcap::PLUGIN,
     &random::PLUGIN,
     &stdin::PLUGIN,

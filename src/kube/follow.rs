@@ -51,6 +51,8 @@ pub trait Seen {
     fn listed(&self);
     /// The server cannot be asked; it is asked again, and the log says all of this.
     fn failed(&self, why: &Fail);
+    /// So many objects are larger than [`MAX_OBJECT`](super::MAX_OBJECT) and were passed over; the log says so.
+    fn skipped(&self, _objects: u64) {}
     /// Waited for before more is read.
     fn room(&self) -> LocalFuture<'_, ()> {
         Box::pin(std::future::ready(()))
@@ -146,7 +148,7 @@ impl<S: Seen> Run<'_, S> {
                 self.api.label(),
                 self.what.path
             );
-            self.seen.failed(&Fail::TooLarge);
+            self.seen.skipped(objects);
         }
     }
 

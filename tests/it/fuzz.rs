@@ -185,6 +185,11 @@ fn kafka() {
     replay("kafka", collector::fuzz::kafka);
 }
 
+#[test]
+fn kube_api() {
+    replay("kube_api", collector::fuzz::kube_api);
+}
+
 /// Every target of the fuzz workspace is replayed here.
 #[test]
 fn no_target_is_left_out() {
@@ -207,6 +212,7 @@ fn no_target_is_left_out() {
             "journal.rs",
             "json.rs",
             "kafka.rs",
+            "kube_api.rs",
             "layers.rs",
             "lumberjack.rs",
             "msgpack.rs",

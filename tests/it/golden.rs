@@ -131,6 +131,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("input", "fluentbit_metrics"),
     ("input", "http"),
     ("input", "kmsg"),
+    ("input", "kubernetes_events"),
     ("input", "forward"),
     ("input", "random"),
     ("input", "syslog"),

@@ -9,7 +9,7 @@ mod archive;
 mod archive_tests;
 mod begin;
 mod charset;
-mod conf;
+pub(super) mod conf;
 mod copy;
 #[cfg(test)]
 mod copy_tests;

@@ -1,4 +1,5 @@
 //! Kubernetes: a scripted API server, and what asks it.
 
+mod events;
 #[allow(dead_code)]
 pub mod server;
