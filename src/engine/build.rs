@@ -7,7 +7,6 @@ use super::monitor::Monitor;
 use super::rejects::Rejects;
 use super::replay::{Plan, Replay};
 use super::route::{Routes, Rule};
-use super::stats::FilterStats;
 use super::{Engine, Ready};
 use crate::conf::common::{FilterCommon, InputCommon, OutputCommon, RetryLimit};
 use crate::conf::service::Service;
@@ -24,7 +23,6 @@ use crate::parse::regex::Regex;
 use crate::plugin::MakeCx;
 use crate::util::backoff::Backoff;
 use crate::util::wildcard::Wildcard;
-use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -200,13 +198,12 @@ impl Made {
             ready.push(Ready { state, label, tag, input });
         }
         for (index, (name, filter)) in filters.into_iter().enumerate() {
-            let emitter = filter.emits().map(|e| {
+            let state = FilterState::new(&core, &name, filter, |e| {
                 let behind = e.resumes.then_some(index);
                 let spec = Spec::new(&e.name, e.mem_buf_limit.max(1));
-                Rc::new(InputState::new(&core, Spec { is_emitter: true, storage: e.storage, behind, ..spec }))
+                Spec { is_emitter: true, storage: e.storage, behind, ..spec }
             });
-            let (filter, held) = (RefCell::new(filter), Cell::new(0));
-            parts.filters.push(FilterState { name, filter, stats: FilterStats::default(), emitter, held });
+            parts.filters.push(state);
         }
         for (index, (name, limits, output)) in outputs.into_iter().enumerate() {
             let limits = Limits { eager: Duration::from_secs(backoff.base_secs.saturating_add(1)), ..limits };

@@ -2,14 +2,14 @@
 
 use super::delivery::OutputState;
 use super::gate::{Over, Total};
-use super::intake::InputState;
+use super::intake::{InputState, Spec};
 use super::rejects::Rejects;
 use super::route::Routes;
 use super::stats::FilterStats;
 use super::storage::Storage;
 use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
-use crate::filter::Filter;
+use crate::filter::{Emitter, Filter};
 use crate::rt::Notify;
 use crate::store::dir::chunk_name;
 use crate::util::backoff::Backoff;
@@ -31,6 +31,28 @@ pub(super) struct FilterState {
     pub(super) emitter: Option<Rc<InputState>>,
     /// Memory of the records that it holds back, in bytes, as counted.
     pub(super) held: Cell<usize>,
+    /// What it gives back is older than what it lets pass from then on.
+    pub(super) in_order: bool,
+}
+
+impl FilterState {
+    /// Makes the state of a filter and, with `spec`, that of its hidden input.
+    pub(super) fn new(
+        core: &Rc<Core>,
+        name: &str,
+        filter: Box<dyn Filter>,
+        spec: impl FnOnce(&Emitter) -> Spec,
+    ) -> Self {
+        let emits = filter.emits();
+        Self {
+            name: name.to_owned(),
+            in_order: emits.as_ref().is_some_and(|e| e.in_order),
+            emitter: emits.map(|e| Rc::new(InputState::new(core, spec(&e)))),
+            stats: FilterStats { own: filter.counters().unwrap_or_default(), ..FilterStats::default() },
+            filter: RefCell::new(filter),
+            held: Cell::new(0),
+        }
+    }
 }
 
 /// The pipeline while it runs.

@@ -35,11 +35,12 @@ fn text(core: &Core) -> String {
     for f in core.filters() {
         let _ = writeln!(
             o,
-            "{}: records {}, dropped {}, re-emitted {}",
+            "{}: records {}, dropped {}, re-emitted {}{}",
             f.name,
             f.stats.records.get(),
             f.stats.drop_records.get(),
-            f.stats.add_records.get()
+            f.stats.add_records.get(),
+            f.stats.own
         );
     }
     o.push_str("\n===== Output =====\n");
@@ -138,7 +139,7 @@ pub(super) fn summary(core: &Core) {
     for f in core.filters() {
         let s = &f.stats;
         let (records, dropped, added) = (s.records.get(), s.drop_records.get(), s.add_records.get());
-        log::info!("[engine] filter {}: {records} records, {dropped} dropped, {added} re-emitted", f.name);
+        log::info!("[engine] filter {}: {records} records, {dropped} dropped, {added} re-emitted{}", f.name, s.own);
     }
     for o in core.outputs() {
         let s = &o.stats;

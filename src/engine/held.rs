@@ -1,8 +1,8 @@
 //! Records that filters hold back: counted against the limits, given back when they are due and at the end.
 
 use super::core::{Core, FilterState};
-use crate::filter::{Emitted, Filter, FilterCx};
-use crate::rt;
+use crate::filter::{Emitted, Filter, FilterCx, Wake};
+use crate::rt::{self, Task};
 use crate::time::Time;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -21,6 +21,21 @@ pub(super) async fn release_in_time(core: Rc<Core>) {
             }
         }
     }
+}
+
+/// Starts what filters do beside the records; dropping the tasks ends it.
+pub(super) fn start_background(core: &Rc<Core>) -> Vec<Task<()>> {
+    let start = |state: &FilterState| {
+        let weak = Rc::downgrade(core);
+        let wake: Wake = Rc::new(move || {
+            if let Some(core) = weak.upgrade() {
+                core.release_at.set(Some(rt::now()));
+                core.release_sooner.notify();
+            }
+        });
+        state.filter.borrow_mut().background(wake).map(rt::spawn)
+    };
+    core.filters().iter().filter_map(start).collect()
 }
 
 impl Core {
@@ -53,9 +68,14 @@ impl Core {
                 filter.release(&mut cx, all);
                 self.note_held(state, &**filter);
             }
-            for Emitted { batch, acks } in cx.take_emitted() {
+            let emitted = cx.take_emitted();
+            let is_older = state.in_order && !emitted.is_empty();
+            for Emitted { batch, acks } in emitted {
                 state.stats.add_records.add(batch.len());
                 emitter.take_in(self, &batch, acks.unwrap_or_default());
+            }
+            if is_older {
+                emitter.flush(self, true);
             }
         }
     }

@@ -93,13 +93,14 @@ impl Engine {
             ready.input.start()?;
         }
         backlog::adopt(&core).await;
+        let background = held::start_background(&core);
         let failed = Rc::new(Cell::new(0));
         let total = inputs.len();
         let tasks: Vec<Task<()>> = inputs.into_iter().map(|r| start_input(&core, r, failed.clone(), total)).collect();
         let flusher = (rt::spawn(flush_forever(core.clone())), rt::spawn(held::release_in_time(core.clone())));
         let code = rt::or(wait_for_signal(&core, &signals), wait_for_exit(&core)).await;
         shutdown::run(&core, tasks).await;
-        drop((flusher, writer, monitor));
+        drop((background, flusher, writer, monitor));
         Ok(code)
     }
 }

@@ -5,18 +5,18 @@ use super::delivery::{Limits, OutputState};
 use super::intake::{InputState, Spec};
 use super::rejects::Rejects;
 use super::route::{Routes, Rule};
-use super::stats::FilterStats;
 use super::{Engine, Ready};
 use crate::conf::storage::StorageType;
 use crate::conf::{Section, StorageConf};
 use crate::error::{Diags, Error};
 use crate::event::{Batch, Key, Tag, View};
-use crate::filter::{Emitter, Filter, FilterCx};
+use crate::filter::{Emitter, Filter, FilterCx, Wake};
 use crate::input::{Ack, Input, InputCx};
 use crate::output::{Outcome, Output, Payload};
 use crate::rt::{self, LocalFuture};
 use crate::time::Time;
 use crate::util::backoff::Backoff;
+use crate::util::counters::OwnCounters;
 use crate::util::wildcard::Wildcard;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -133,7 +133,13 @@ impl Filter for Odd {
     }
 
     fn emits(&self) -> Option<Emitter> {
-        Some(Emitter { name: "emitter".into(), mem_buf_limit: 1 << 20, storage: StorageType::Memory, resumes: false })
+        Some(Emitter {
+            name: "emitter".into(),
+            mem_buf_limit: 1 << 20,
+            storage: StorageType::Memory,
+            resumes: false,
+            in_order: false,
+        })
     }
 }
 
@@ -152,7 +158,13 @@ impl Filter for Later {
     }
 
     fn emits(&self) -> Option<Emitter> {
-        Some(Emitter { name: "later".into(), mem_buf_limit: 20 << 10, storage: StorageType::Memory, resumes: true })
+        Some(Emitter {
+            name: "later".into(),
+            mem_buf_limit: 20 << 10,
+            storage: StorageType::Memory,
+            resumes: true,
+            in_order: false,
+        })
     }
 
     fn held(&self) -> usize {
@@ -170,6 +182,56 @@ impl Filter for Later {
         {
             cx.give_back(batch, acks);
         }
+    }
+}
+
+/// Holds records back until it has found out what it needs to know.
+#[derive(Default)]
+struct Asking {
+    known: Rc<Cell<bool>>,
+    held: Vec<(Batch, Vec<Ack>)>,
+    counters: Rc<OwnCounters>,
+}
+
+impl Filter for Asking {
+    fn apply(&mut self, batch: &mut Batch, cx: &mut FilterCx) {
+        if self.known.get() && self.held.is_empty() {
+            return;
+        }
+        let mut held = Batch::new(batch.tag().clone());
+        for i in batch.fresh() {
+            held.push_record(&batch.record(i));
+            batch.drop_record(i);
+        }
+        self.counters.add("held", held.len() as u64);
+        self.held.push((held, cx.acks().to_vec()));
+    }
+
+    fn emits(&self) -> Option<Emitter> {
+        let (name, mem_buf_limit) = ("asking".into(), 1 << 20);
+        Some(Emitter { name, mem_buf_limit, storage: StorageType::Memory, resumes: true, in_order: true })
+    }
+
+    fn release(&mut self, cx: &mut FilterCx, all: bool) {
+        if all || self.known.get() {
+            self.held.drain(..).for_each(|(batch, acks)| cx.give_back(batch, acks));
+        }
+    }
+
+    fn background(&mut self, wake: Wake) -> Option<LocalFuture<'static, ()>> {
+        let known = self.known.clone();
+        Some(Box::pin(async move {
+            // A few commits are made meanwhile.
+            for _ in 0..4 {
+                rt::yield_now().await;
+            }
+            known.set(true);
+            wake();
+        }))
+    }
+
+    fn counters(&self) -> Option<Rc<OwnCounters>> {
+        Some(self.counters.clone())
     }
 }
 
@@ -243,16 +305,11 @@ fn run_with(
         filters: filters
             .into_iter()
             .enumerate()
-            .map(|(index, f)| FilterState {
-                name: "f".into(),
-                emitter: f.emits().map(|e| {
+            .map(|(index, f)| {
+                FilterState::new(&core, "f", f, |e| {
                     let behind = e.resumes.then_some(index);
-                    let spec = Spec { is_emitter: true, behind, ..Spec::new(&e.name, e.mem_buf_limit) };
-                    Rc::new(InputState::new(&core, spec))
-                }),
-                filter: RefCell::new(f),
-                stats: FilterStats::default(),
-                held: Cell::new(0),
+                    Spec { is_emitter: true, behind, ..Spec::new(&e.name, e.mem_buf_limit) }
+                })
             })
             .collect(),
         outputs: vec![Rc::new(OutputState::new("store.0", 0, Box::new(store.clone()), &limits))],
@@ -296,6 +353,18 @@ fn what_a_filter_holds_back_comes_later_and_counts_as_memory() {
     let later = r.core.filters()[1].emitter.as_ref().unwrap();
     assert_eq!((later.gate.used(), r.core.filters()[1].held.get()), (0, 0));
     assert!(r.core.inputs()[0].stats.pauses.get() > 0 || later.stats.records.get() == 300);
+}
+
+#[test]
+fn what_waited_for_an_answer_keeps_its_place() {
+    let asking = Asking::default();
+    let counters = asking.counters.clone();
+    let (count, store) = (400, Store { slow: Some(Duration::from_millis(1)), ..Store::default() });
+    let r = run(count, 5, 2 * 1024, vec![Box::new(asking)], store, None);
+    assert_eq!(r.got, (0..count).map(|n| format!("t line {n}")).collect::<Vec<_>>());
+    assert_eq!(r.acked, count);
+    assert!(counters.to_string().ends_with(" held"), "{counters}");
+    assert_eq!(r.core.filters()[0].stats.own.to_string(), counters.to_string());
 }
 
 #[test]

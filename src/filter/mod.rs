@@ -25,8 +25,11 @@ use crate::conf::storage::StorageType;
 use crate::event::{Batch, Record, Tag};
 use crate::input::Ack;
 use crate::plugin::MakeCx;
+use crate::rt::LocalFuture;
 use crate::time::Time;
+use crate::util::counters::OwnCounters;
 use rustc_hash::FxHashMap;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// A step between input and outputs. It sees each record once, in the order of the configuration.
@@ -55,7 +58,22 @@ pub trait Filter {
     fn release(&mut self, cx: &mut FilterCx, all: bool) {
         let _ = (cx, all);
     }
+
+    /// Work of its own beside the records: looking up what they lack. The engine runs it from the start of the inputs to
+    /// the end of the program; `wake` makes the engine call [`Filter::release`] at its next turn.
+    fn background(&mut self, wake: Wake) -> Option<LocalFuture<'static, ()>> {
+        let _ = wake;
+        None
+    }
+
+    /// What it counts beside records, for its account and the metrics.
+    fn counters(&self) -> Option<Rc<OwnCounters>> {
+        None
+    }
 }
+
+/// Asks the engine to have a filter give back what it can: [`Filter::background`].
+pub type Wake = Rc<dyn Fn()>;
 
 /// The hidden input through which a filter re-emits records.
 #[derive(Debug, Clone)]
@@ -68,6 +86,9 @@ pub struct Emitter {
     pub storage: StorageType,
     /// Its records go on behind the filter, not at the head of the pipeline.
     pub resumes: bool,
+    /// What is given back is older than what the filter lets pass from then on: its chunks are closed at once, so that
+    /// they keep their place.
+    pub in_order: bool,
 }
 
 /// What a filter may use while it works on a batch.

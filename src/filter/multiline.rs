@@ -103,7 +103,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Filter>> {
         open: FxHashMap::default(),
         key,
         buffer: conf.buffer,
-        emitter: Emitter { name, mem_buf_limit, storage: conf.emitter_storage_type, resumes: true },
+        emitter: Emitter { name, mem_buf_limit, storage: conf.emitter_storage_type, resumes: true, in_order: false },
         done: Vec::new(),
         held: 0,
     }))

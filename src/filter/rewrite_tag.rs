@@ -64,7 +64,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Filter>> {
     let mem_buf_limit = usize::try_from(conf.emitter_mem_buf_limit.0).unwrap_or(usize::MAX);
     Some(Box::new(RewriteTag {
         rules: rules.into_iter().collect::<Option<_>>()?,
-        emitter: Emitter { name, mem_buf_limit, storage: conf.emitter_storage_type, resumes: false },
+        emitter: Emitter { name, mem_buf_limit, storage: conf.emitter_storage_type, resumes: false, in_order: false },
         groups: Slots::default(),
         scratch: Vec::new(),
         tag: Vec::new(),

@@ -4,6 +4,7 @@
 
 pub mod backoff;
 pub mod bytes;
+pub mod counters;
 pub mod decimal;
 pub mod duration;
 pub mod glob;

@@ -109,7 +109,13 @@ impl Filter for Sieve {
     }
 
     fn emits(&self) -> Option<Emitter> {
-        Some(Emitter { name: "emitter".into(), mem_buf_limit: self.limit, storage: self.storage, resumes: false })
+        Some(Emitter {
+            name: "emitter".into(),
+            mem_buf_limit: self.limit,
+            storage: self.storage,
+            resumes: false,
+            in_order: false,
+        })
     }
 }
 

@@ -14,7 +14,6 @@ use super::delivery::{Limits, OutputState};
 use super::intake::{InputState, Spec};
 use super::rejects::Rejects;
 use super::route::{Routes, Rule};
-use super::stats::FilterStats;
 use super::{Engine, Ready};
 use crate::conf::storage::StorageType;
 use crate::conf::{Section, StorageConf};
@@ -26,7 +25,6 @@ use crate::util::backoff::Backoff;
 use crate::util::wildcard::Wildcard;
 use actors::{Sieve, Sink, Source};
 use plan::{End, Plan, Theme};
-use std::cell::RefCell;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -134,13 +132,7 @@ fn engine(world: &Rc<World>, root: Option<&Path>) -> Engine {
     let filters = plan.sieve.iter().map(|&(storage, limit)| {
         let spec = Spec { is_emitter: true, storage, ..Spec::new("emitter", limit) };
         let filter: Box<dyn Filter> = Box::new(Sieve { storage, limit });
-        FilterState {
-            name: "sieve".into(),
-            filter: RefCell::new(filter),
-            stats: FilterStats::default(),
-            held: Default::default(),
-            emitter: Some(Rc::new(InputState::new(&core, spec))),
-        }
+        FilterState::new(&core, "sieve", filter, |_| spec)
     });
     let outputs = plan.outputs.iter().enumerate().map(|(index, o)| {
         let eager = Duration::from_secs(plan.base + 1);

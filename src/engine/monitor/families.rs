@@ -96,17 +96,21 @@ pub(super) fn snapshot(core: &Core) -> Vec<Family> {
     all
 }
 
-fn filters(core: &Core) -> [Family; 3] {
+fn filters(core: &Core) -> [Family; 5] {
     let mut records = Family::new("fluentbit_filter_records_total", Type::Counter, "Records seen");
     let mut dropped = Family::new("fluentbit_filter_drop_records_total", Type::Counter, "Records dropped");
     let mut added = Family::new("fluentbit_filter_add_records_total", Type::Counter, "Records added");
+    let mut own = Family::new("collector_filter_own_total", Type::Counter, "What a filter counts itself");
+    let mut held = Family::new("collector_filter_held_bytes", Type::Gauge, "Memory of the records that it holds back");
     for f in core.filters() {
         let name = [("name", f.name.as_str())];
         records.add(&name, f.stats.records.get());
         dropped.add(&name, f.stats.drop_records.get());
         added.add(&name, f.stats.add_records.get());
+        f.stats.own.each(|what, n| own.add(&[name[0], ("what", what)], n));
+        held.add(&name, f.held.get() as u64);
     }
-    [records, dropped, added]
+    [records, dropped, added, own, held]
 }
 
 fn storage(core: &Core) -> Vec<Family> {
