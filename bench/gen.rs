@@ -1,6 +1,6 @@
 //! Writes the files that the bench reads: the same bytes for the same shape and size, on every machine.
 //!
-//! `bench-gen SHAPE MIB FILE`. Of the logs (SHAPE is nginx, docker or cri) it prints `LINES BYTES KEPT`: KEPT lines do not
+//! `bench-gen SHAPE MIB FILE`. Of the logs (SHAPE is nginx, docker, cri or cri_json) it prints `LINES BYTES KEPT`: KEPT lines do not
 //! hold the word that the bench's filter drops. Of the captures (http, dns, flows, mix) it prints `PACKETS BYTES
 //! TRANSACTIONS FLOWS`; of mix, which is put together from samples that lie beside the project, 0 for the last two.
 
@@ -18,7 +18,9 @@ const DROPPED: &str = "/healthz";
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let [_, shape, mib, path] = args.as_slice() else { fail("bench-gen nginx|docker|cri|http|dns|flows|mix MIB FILE") };
+    let [_, shape, mib, path] = args.as_slice() else {
+        fail("bench-gen nginx|docker|cri|cri_json|http|dns|flows|mix MIB FILE")
+    };
     let Ok(mib) = mib.parse::<u64>() else { fail("MIB is a number") };
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut out =
@@ -36,6 +38,7 @@ fn main() {
             "nginx" => access(&mut random, lines, &mut line),
             "docker" => docker(&mut random, lines, &mut line),
             "cri" => cri(&mut random, lines, &mut line),
+            "cri_json" => cri_json(&mut random, lines, &mut line),
             other => fail(&format!("no shape '{other}'")),
         }
         line.push('\n');
@@ -202,4 +205,23 @@ fn cri(r: &mut Random, n: u64, line: &mut String) {
     let stream = r.of(&["stdout", "stdout", "stdout", "stderr"]);
     let _ = write!(line, "2025-03-{day:02}T{h:02}:{m:02}:{s:02}.{:09}+00:00 {stream} F ", r.below(1_000_000_000));
     message(r, line, "\"");
+}
+
+/// The same from an application that writes JSON, about 240 bytes.
+fn cri_json(r: &mut Random, n: u64, line: &mut String) {
+    let (day, h, m, s) = clock(n);
+    let stream = r.of(&["stdout", "stdout", "stdout", "stderr"]);
+    let _ = write!(line, "2025-03-{day:02}T{h:02}:{m:02}:{s:02}.{:09}+00:00 {stream} F ", r.below(1_000_000_000));
+    let _ = write!(line, "{{\"level\":\"{}\",\"msg\":\"", r.of(LEVELS));
+    for _ in 0..4 + r.below(12) {
+        line.push_str(r.of(WORDS));
+        line.push(' ');
+    }
+    let _ = write!(
+        line,
+        "\",\"tenant\":\"t{}\",\"trace\":\"{:016x}\",\"took\":{}}}",
+        r.below(100),
+        r.next(),
+        r.below(5000)
+    );
 }

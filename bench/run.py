@@ -8,6 +8,7 @@ same file in the same run. Each case is repeated; the median counts. A case whos
 import argparse
 import datetime
 import http.client
+import json
 import os
 import re
 import shutil
@@ -25,7 +26,7 @@ import beats
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Cost against md5sum that is not to be exceeded.
 BARS = {"null": 0.3, "nginx": 1.3, "docker": 1.0, "cri": 1.3, "file": 2.0, "es": 2.2, "es_disk": 2.64, "http_out": 2.2,
-        "http_in": 2.0, "http_array": 2.0, "beats": 2.5, "forward_in": 1.0, "tcp_in": 1.0, "forward_out": 1.0, "kafka": 2.2}
+        "http_in": 2.0, "http_array": 2.0, "beats": 2.5, "kubernetes": 1.8, "forward_in": 1.0, "tcp_in": 1.0, "forward_out": 1.0, "kafka": 2.2}
 PEAK_MIB = 32
 IDLE_MIB = 5
 BINARY_MIB = 7
@@ -62,6 +63,28 @@ CASES = [
 ]
 # Those with the counting server.
 SERVED = ("es", "es_disk", "http_out", "kafka")
+
+# Metadata comes from a file: there is no cluster here. The text of each line is JSON.
+CONTAINER = "0123456789abcdef" * 4
+POD = {
+    "metadata": {
+        "uid": "7d0f4c1e-6a55-4c35-9d40-0d8e3d1f0a11",
+        "labels": {"app.kubernetes.io/name": "shop", "app.kubernetes.io/component": "web", "pod-template-hash": "6d4cf56db6", "team": "sales"},
+        "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "9102"},
+    },
+    "spec": {"nodeName": "node-1"},
+    "status": {"podIP": "10.42.0.17", "containerStatuses": [{
+        "name": "app", "image": "docker.io/library/shop:1.4", "imageID": "docker.io/library/shop@sha256:" + CONTAINER,
+        "containerID": "containerd://" + CONTAINER}]},
+}
+KUBERNETES = "    Multiline.Parser cri\n    Tag kube.var.log.containers.web_shop_app-" + CONTAINER + """.log
+[FILTER]
+    Name kubernetes
+    Match kube.*
+    Merge_Log on
+    Kube_Meta_Preload_Cache_Dir {dir}
+"""
+CASES += [("kubernetes", "tail (cri), kubernetes with Merge_Log → null", "cri_json", TAIL + KUBERNETES + NULL)]
 
 # Bodies that are posted by this program, as long as Buffer_Max_Size allows; its own time does not count.
 HTTP_IN = "[INPUT]\n    Name http\n    Listen 127.0.0.1\n    Port {port}\n" + NULL
@@ -176,6 +199,8 @@ def measure(case, conf, facts, binary, sink, work, repeats):
             drive = threading.Thread(target=post, args=(facts["path"], port, case == "http_array"))
             if case == "beats":
                 drive = threading.Thread(target=beats.send, args=(facts["path"], port))
+        with open(os.path.join(box, "shop_web.meta"), "w") as out:
+            json.dump(POD, out)
         text = SERVICE + conf.format(file=facts["path"], dir=box, port=port)
         with open(os.path.join(box, "bench.conf"), "w") as out:
             out.write(text)

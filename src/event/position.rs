@@ -59,6 +59,12 @@ impl Batch {
         }
     }
 
+    /// A number that no other batch has, nor this one once it is used again: what was put into its arena stays there.
+    #[inline]
+    pub fn number(&self) -> u64 {
+        self.sources.first().map_or(0, |s| s.print)
+    }
+
     /// The source that was named last, and its base.
     #[inline]
     fn present(&self) -> (u32, u64) {

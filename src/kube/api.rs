@@ -3,13 +3,13 @@
 use super::address::Address;
 use super::fail::named;
 use super::token::Token;
-use super::{ApiConf, Fail, Problem};
+use super::{ApiConf, Fail, ListSplit, Problem};
 use crate::conf::Section;
 use crate::conf::common::{NetOut, TlsClient};
 use crate::error::Diags;
 use crate::net::ask::{self, Answer};
 use crate::net::{ClientTls, Prefer, Resolver, Target, Upstream};
-use crate::rt::timeout;
+use crate::rt::{timeout, yield_now};
 use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
@@ -132,6 +132,20 @@ impl Api {
     pub async fn get(&self, path: &str, most: usize) -> Result<Vec<u8>, Fail> {
         let answer = self.open(path, PATIENCE).await?;
         answer.whole(most, PATIENCE).await?.ok_or(Fail::TooLarge)
+    }
+
+    /// GET of a list; tells `put` of each object as it arrives.
+    ///
+    /// # Errors
+    /// Why there is no list, or not all of it.
+    pub async fn list(&self, path: &str, mut put: impl FnMut(&[u8])) -> Result<(), Fail> {
+        let mut answer = self.open(path, PATIENCE).await?;
+        let mut list = ListSplit::default();
+        while let Some(piece) = answer.piece(PATIENCE).await? {
+            list.feed(piece, &mut put)?;
+            yield_now().await;
+        }
+        list.end().map(|_| ())
     }
 
     /// GET, whose body is still to come. A token that the server does not take is read again, once.

@@ -12,7 +12,7 @@ use std::fmt;
 pub const STOCK: &str = include_str!("../../parsers.conf");
 
 /// All parsers of a configuration. A user's parser takes the place of a built-in one of the same name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ParserSet {
     own: Vec<Slot>,
     stock: OnceCell<Vec<Slot>>,
@@ -21,7 +21,7 @@ pub struct ParserSet {
     stock_multi: OnceCell<Vec<Slot<MultilineDef>>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Slot<T = ParserDef> {
     name: String,
     section: Section,

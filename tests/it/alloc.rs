@@ -1,5 +1,6 @@
 //! Between reading a line and sending it nothing is allocated for a record: counted by an allocator of our own.
 
+use crate::lab::Lab;
 use collector::conf::Section;
 use collector::error::Diags;
 use collector::event::{Batch, Key, Span, Tag, View};
@@ -89,7 +90,11 @@ struct Pipeline {
 
 impl Pipeline {
     fn new(parser: &str, filters: Vec<Box<dyn Filter>>, output: Box<dyn Output>) -> Self {
-        let tag = Tag::new("t");
+        Self::tagged("t", parser, filters, output)
+    }
+
+    fn tagged(tag: &str, parser: &str, filters: Vec<Box<dyn Filter>>, output: Box<dyn Output>) -> Self {
+        let tag = Tag::new(tag);
         let parser = ParserSet::default().get(parser).unwrap().make();
         Self { parser, filters, output, batch: Batch::new(tag.clone()), payload: Payload::new(tag.clone()), tag }
     }
@@ -205,4 +210,23 @@ fn container_logs_to_json_lines() {
     };
     let grep = vec![filter("grep", &[("regex", "message container")])];
     check(Pipeline::new("cri", grep, out()), cri, 1000, "\"logtag\":\"F\"");
+}
+
+#[test]
+fn container_logs_with_metadata_of_their_pod() {
+    let lab = Lab::new("alloc-kubernetes");
+    let labels: Vec<_> = (0..8).map(|n| format!("\"label-{n}\":\"value {n}\"")).collect();
+    let pod = format!(r#"{{"metadata":{{"uid":"u","labels":{{{}}}}},"spec":{{"nodeName":"n"}}}}"#, labels.join(","));
+    lab.write("shop_web.meta", pod);
+    let dir = lab.path("").display().to_string();
+    let keys = [("merge_log", "on"), ("kube_meta_preload_cache_dir", dir.as_str())];
+    let tag = format!("kube.var.log.containers.web_shop_app-{}.log", "0123456789abcdef".repeat(4));
+    let docker = |n: usize| {
+        let log =
+            format!("{{\\\"level\\\":\\\"info\\\",\\\"n\\\":{n},\\\"msg\\\":\\\"handled in {} ms\\\"}}\\n", n % 90);
+        format!("{{\"log\":\"{log}\",\"stream\":\"stdout\",\"time\":\"2025-03-12T08:14:{:02}.5Z\"}}\n", n / 100 % 60)
+    };
+    let out = output("file", &[("format", "json_lines")]);
+    let pipeline = Pipeline::tagged(&tag, "docker", vec![filter("kubernetes", &keys)], out);
+    check(pipeline, docker, 1000, "\"label-7\":\"value 7\"}");
 }
