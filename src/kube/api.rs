@@ -10,8 +10,10 @@ use crate::error::Diags;
 use crate::net::ask::{self, Answer};
 use crate::net::{ClientTls, Prefer, Resolver, Target, Upstream};
 use crate::rt::{timeout, yield_now};
+use crate::util::counters::OwnCounters;
 use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How long the server may be silent: its own limit for a request is a minute.
@@ -33,6 +35,8 @@ pub struct Api {
     ups: [RefCell<Option<Upstream>>; 2],
     pub(super) dns_retries: u32,
     pub(super) dns_wait: Duration,
+    /// Where requests are counted.
+    counters: Option<Rc<OwnCounters>>,
 }
 
 /// The keys that TLS is made from.
@@ -89,6 +93,7 @@ impl Api {
             ups: Default::default(),
             dns_retries: conf.dns_retries,
             dns_wait: conf.dns_wait_time,
+            counters: None,
             address,
         };
         match api.upstream(0) {
@@ -101,6 +106,13 @@ impl Api {
     #[must_use]
     pub fn labelled(mut self, label: &str) -> Self {
         label.clone_into(&mut self.label);
+        self
+    }
+
+    /// Counts each request in `counters`, as `API requests`.
+    #[must_use]
+    pub fn counted(mut self, counters: &Rc<OwnCounters>) -> Self {
+        self.counters = Some(counters.clone());
         self
     }
 
@@ -183,6 +195,9 @@ impl Api {
             fields.push(("Authorization", bearer));
         }
         let target = format!("{}{target}", self.address.base);
+        if let Some(counters) = &self.counters {
+            counters.add("API requests", 1);
+        }
         Ok(ask::get(&up, &target, &fields, patience).await?)
     }
 

@@ -1,8 +1,9 @@
 //! What is known of the cluster, what is to be asked, and whether anybody answers: shared by the filter and its background task.
 
 use super::names::Names;
-use super::pods::{Check, Found, Pods};
+use super::pods::{Found, Pods};
 use super::spaces::Spaces;
+use super::tidy::Tidy;
 use crate::filter::Wake;
 use crate::rt::Notify;
 use crate::util::counters::OwnCounters;
@@ -31,7 +32,7 @@ pub struct Known {
     /// The namespaces.
     pub spaces: RefCell<Spaces>,
     /// Makes sure of what the API sent.
-    pub check: RefCell<Check>,
+    pub tidy: RefCell<Tidy>,
     /// Notified when there is something to ask.
     pub asked: Notify,
     /// Notified when the API answers again.
@@ -61,7 +62,7 @@ impl Known {
         Rc::new(Self {
             pods: RefCell::new(pods),
             spaces: RefCell::new(spaces),
-            check: RefCell::default(),
+            tidy: RefCell::default(),
             asked: Notify::default(),
             answering: Notify::default(),
             counters,

@@ -148,8 +148,8 @@ fn background(conf: &KubernetesConf, api_conf: &ApiConf, known: &Rc<Known>, cx: 
     let label = cx.label();
     Some(Background {
         known: known.clone(),
-        api: Rc::new(api.labelled(&label)),
-        kubelet: kubelet.map(|api| Rc::new(api.labelled(&label))),
+        api: Rc::new(api.labelled(&label).counted(&known.counters)),
+        kubelet: kubelet.map(|api| Rc::new(api.labelled(&label).counted(&known.counters))),
         namespace_file: conf.kube_namespace_file.clone().into(),
         is_lazy: conf.kube_meta_preload_cache_dir.is_some(),
         spaces_only: conf.namespace_metadata_only,

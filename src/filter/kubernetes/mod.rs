@@ -22,6 +22,7 @@ mod rules;
 mod spaces;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod watch;
 
 use super::{Emitter, Filter, FilterCx, FilterPlugin, Wake};

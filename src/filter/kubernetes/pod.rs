@@ -1,5 +1,6 @@
 //! A pod as records need it: read from the JSON of the API, however large that is, into one small text.
 
+use super::tidy::Tidy;
 use crate::fmt::json_span::{elements, entries, find, find_text, text};
 use std::rc::Rc;
 
@@ -72,7 +73,7 @@ const MIRROR: &[u8] = b"kubernetes.io/config.hash";
 
 impl Pod {
     /// Reads the JSON of a pod. `None` when it is none.
-    pub fn read(json: &[u8], shape: Shape) -> Option<(Ident, Rc<Self>)> {
+    pub fn read(json: &[u8], shape: Shape, tidy: &mut Tidy) -> Option<(Ident, Rc<Self>)> {
         let mut made = Making::default();
         let (mut space, mut name, mut uid) = (String::new(), String::new(), String::new());
         let (mut labels, mut annotations, mut owners, mut id) = (None, None, None, None);
@@ -96,6 +97,10 @@ impl Pod {
         made.entry("host", find(json, &["spec", "nodeName"]));
         let status = find(json, &["status"]).unwrap_or_default();
         made.entry("pod_ip", find(status, &["podIP"]));
+        made.text = tidy.entries(made.text.strip_prefix(',').unwrap_or_default())?;
+        if !made.text.is_empty() {
+            made.text.insert(0, ',');
+        }
         let shared = made.text.len() as u32;
         for (key, value) in entries(status) {
             if matches!(key, b"containerStatuses" | b"initContainerStatuses" | b"ephemeralContainerStatuses") {
@@ -215,6 +220,7 @@ fn bare(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const ALL: Shape = Shape { labels: true, annotations: true, owners: true };
 
@@ -229,12 +235,11 @@ mod tests {
 
     #[test]
     fn what_records_need_is_read() {
-        let (ident, pod) = Pod::read(pod().as_bytes(), ALL).unwrap();
+        let (ident, pod) = Pod::read(pod().as_bytes(), ALL, &mut Tidy::default()).unwrap();
         assert_eq!((&*ident.key, &*ident.uid), ("shop/web-0", "u-1"));
         assert_eq!(
             pod.entries(),
-            r#","pod_id":"u-1","labels":{"app":"web"},"annotations":{"a":"\"q\"","fluentbit.io/parser":"nginx",
-            "kubernetes.io/config.hash":"h-1"},"ownerReferences":[{"kind":"StatefulSet","name":"web"}],"host":"node-1","pod_ip":"10.0.0.7""#
+            r#","pod_id":"u-1","labels":{"app":"web"},"annotations":{"a":"\"q\"","fluentbit.io/parser":"nginx","kubernetes.io/config.hash":"h-1"},"ownerReferences":[{"kind":"StatefulSet","name":"web"}],"host":"node-1","pod_ip":"10.0.0.7""#
         );
         let c = pod.container_of_id("c1").unwrap();
         assert_eq!((c.name, c.hash, c.image), ("web", "nginx@sha256:01", "nginx:1"));
@@ -247,17 +252,30 @@ mod tests {
 
     #[test]
     fn what_nobody_asked_for_is_left_out() {
-        let (_, pod) = Pod::read(pod().as_bytes(), Shape::default()).unwrap();
+        let (_, pod) = Pod::read(pod().as_bytes(), Shape::default(), &mut Tidy::default()).unwrap();
         assert_eq!(pod.entries(), r#","pod_id":"u-1","host":"node-1","pod_ip":"10.0.0.7""#);
         assert_eq!(pod.hints().count(), 1);
-        let (ident, pod) = Pod::read(br#"{"metadata":{"labels":null}}"#, ALL).unwrap();
+        let (ident, pod) = Pod::read(br#"{"metadata":{"labels":null}}"#, ALL, &mut Tidy::default()).unwrap();
         assert_eq!((&*ident.key, pod.entries()), ("/", ""));
     }
 
     #[test]
     fn what_is_no_pod() {
         for text in ["", "[]", "{}", "{\"metadata\":", r#"{"metadata":{"name":5}}"#] {
-            assert!(Pod::read(text.as_bytes(), ALL).is_none(), "{text}");
+            assert!(Pod::read(text.as_bytes(), ALL, &mut Tidy::default()).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(cut in 0usize..900, put in "[\\[\\]{}\",:\\\\0-9a-z ]{0,12}") {
+            let text = pod();
+            let cut = cut.min(text.len());
+            let text = [&text.as_bytes()[..cut], put.as_bytes(), &text.as_bytes()[cut..]].concat();
+            if let Some((_, pod)) = Pod::read(&text, ALL, &mut Tidy::default()) {
+                prop_assert!(pod.entries().len() <= text.len() + 64 && pod.hints().count() <= 2);
+                let _ = (pod.container_of_id("c1"), pod.container_of_name("set"));
+            }
         }
     }
 
@@ -267,7 +285,7 @@ mod tests {
             format!(r#"{{"nodeName":"n","containers":[{}]}}"#, vec![r#"{"image":"x:1","env":[]}"#; 5000].join(","));
         let json = format!(r#"{{"metadata":{{"name":"a","namespace":"b"}},"spec":{spec}}}"#);
         assert!(json.len() > 100_000);
-        let (_, pod) = Pod::read(json.as_bytes(), ALL).unwrap();
+        let (_, pod) = Pod::read(json.as_bytes(), ALL, &mut Tidy::default()).unwrap();
         assert_eq!(&*pod.text, r#","host":"n""#);
     }
 }

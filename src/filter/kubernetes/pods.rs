@@ -2,8 +2,7 @@
 
 use super::names::Names;
 use super::pod::{Ident, Pod, Shape};
-use crate::event::{Batch, Span, Tag};
-use crate::fmt::json_read::JsonReader;
+use super::tidy::Tidy;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -24,32 +23,7 @@ pub struct Pods {
     watched: usize,
     /// What is kept only for a while, oldest first.
     kept: VecDeque<Ident>,
-    check: Check,
-}
-
-/// Reads what comes from the API once in full: until then only where it ends was looked at.
-pub struct Check {
-    reader: JsonReader,
-    batch: Batch,
-}
-
-impl Default for Check {
-    fn default() -> Self {
-        Self { reader: JsonReader::default(), batch: Batch::new(Tag::new("check")) }
-    }
-}
-
-impl Check {
-    /// Whether these are the entries of an object.
-    pub fn is_object(&mut self, entries: &str) -> bool {
-        self.batch.recycle(Tag::new("check"), 64 << 10);
-        let arena = self.batch.arena_mut();
-        let start = arena.push(b"{");
-        arena.push(entries.as_bytes());
-        let end = arena.push(b"}");
-        let text = Span::between(start.at as usize, end.at as usize + 1);
-        self.reader.object(&mut self.batch, text).is_ok()
-    }
+    tidy: Tidy,
 }
 
 struct Entry {
@@ -88,8 +62,8 @@ impl Pods {
     /// None are known.
     pub fn new(shape: Shape) -> Self {
         let by_name = FxHashMap::default();
-        let (kept, check) = (VecDeque::new(), Check::default());
-        Self { shape, by_name, version: 0, list: 0, watched: 0, kept, check }
+        let (kept, tidy) = (VecDeque::new(), Tidy::default());
+        Self { shape, by_name, version: 0, list: 0, watched: 0, kept, tidy }
     }
 
     /// A number that is another one after every change.
@@ -99,10 +73,7 @@ impl Pods {
 
     /// A pod is there, or changed. `name` stands for what its JSON does not say. Answers false when it is no pod, or one too many.
     pub fn put(&mut self, json: &[u8], from: Source, name: Option<&str>) -> bool {
-        let Some((mut ident, pod)) = Pod::read(json, self.shape) else { return false };
-        if !self.check.is_object(pod.entries().strip_prefix(',').unwrap_or_default()) {
-            return false;
-        }
+        let Some((mut ident, pod)) = Pod::read(json, self.shape, &mut self.tidy) else { return false };
         if let Some(name) = name {
             ident.key = name.into();
         }
@@ -141,7 +112,7 @@ impl Pods {
 
     /// A pod is gone; it is kept for a while.
     pub fn gone(&mut self, json: &[u8]) {
-        if let Some((ident, _)) = Pod::read(json, Shape::default()) {
+        if let Some((ident, _)) = Pod::read(json, Shape::default(), &mut self.tidy) {
             self.retire(&ident);
         }
     }

@@ -39,7 +39,7 @@ impl Preload {
     /// The same for a namespace.
     pub fn space(&self, name: &str, known: &Known, now: Instant) -> bool {
         let Some(text) = self.read(&format!("{name}.namespace_meta")) else { return false };
-        known.spaces.borrow_mut().put(name, &text, now, &mut known.check.borrow_mut())
+        known.spaces.borrow_mut().put(name, &text, now, &mut known.tidy.borrow_mut())
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {

@@ -176,10 +176,11 @@ impl<'a> Hint<'a> {
 mod tests {
     use super::*;
     use crate::filter::kubernetes::pod::Shape;
+    use crate::filter::kubernetes::tidy::Tidy;
 
     fn rules(annotations: &str, container: &str) -> (Rules, Advice) {
         let json = format!(r#"{{"metadata":{{"name":"p","namespace":"s","annotations":{annotations}}}}}"#);
-        let (_, pod) = Pod::read(json.as_bytes(), Shape::default()).unwrap();
+        let (_, pod) = Pod::read(json.as_bytes(), Shape::default(), &mut Tidy::default()).unwrap();
         let mut advice = Advice::new("f".into(), Some(ParserSet::default()), true);
         (advice.rules(&pod, container, "s/p"), advice)
     }
@@ -234,7 +235,7 @@ mod tests {
         );
         (advice.set, advice.exclude) = (None, false);
         let json = br#"{"metadata":{"annotations":{"fluentbit.io/exclude":"true"}}}"#;
-        let (_, pod) = Pod::read(json, Shape::default()).unwrap();
+        let (_, pod) = Pod::read(json, Shape::default(), &mut Tidy::default()).unwrap();
         assert!(advice.rules(&pod, "c", "s/q").is_empty() && advice.rules(&pod, "c", "s/q").is_empty());
         assert_eq!(advice.said.len(), 2);
     }

@@ -1,6 +1,6 @@
 //! The namespaces that are known.
 
-use super::pods::Check;
+use super::tidy::Tidy;
 use crate::fmt::json_span::find;
 use crate::fmt::json_write::{JsonOpts, write_str};
 use rustc_hash::FxHashMap;
@@ -44,11 +44,14 @@ impl Spaces {
 
     /// What is known without an answer: the name.
     pub fn bare(name: &str) -> Rc<str> {
-        text(name, &[])
+        let mut out = b"{\"name\":".to_vec();
+        write_str(name.as_bytes(), JsonOpts::default(), &mut out);
+        out.push(b'}');
+        String::from_utf8_lossy(&out).into()
     }
 
     /// Takes the JSON of a namespace. Answers false when it is none.
-    pub fn put(&mut self, name: &str, json: &[u8], now: Instant, check: &mut Check) -> bool {
+    pub fn put(&mut self, name: &str, json: &[u8], now: Instant, tidy: &mut Tidy) -> bool {
         let Some(meta) = find(json, &["metadata"]) else { return false };
         let part = |wanted: bool, key: &'static str| {
             let value = find(meta, &[key]).filter(|v| wanted && *v != b"null")?;
@@ -56,10 +59,7 @@ impl Spaces {
         };
         let parts: Vec<_> =
             [part(self.labels, "labels"), part(self.annotations, "annotations")].into_iter().flatten().collect();
-        let text = text(name, &parts);
-        if !check.is_object(text.trim_start_matches('{').strip_suffix('}').unwrap_or_default()) {
-            return false;
-        }
+        let Some(text) = text(name, &parts, tidy) else { return false };
         if self.all.len() >= MOST && !self.all.contains_key(name) {
             let oldest = self.all.iter().min_by_key(|(_, (_, at))| *at).map(|(name, _)| name.clone());
             oldest.map(|name| self.all.remove(&name));
@@ -72,14 +72,16 @@ impl Spaces {
     }
 }
 
-fn text(name: &str, parts: &[(&str, &str)]) -> Rc<str> {
-    let mut out = b"{\"name\":".to_vec();
-    write_str(name.as_bytes(), JsonOpts::default(), &mut out);
-    for (key, value) in parts {
-        out.extend_from_slice(format!(",\"{key}\":{value}").as_bytes());
+/// The map as JSON.
+fn text(name: &str, parts: &[(&str, &str)], tidy: &mut Tidy) -> Option<Rc<str>> {
+    let mut text = Spaces::bare(name).strip_suffix('}')?.to_owned();
+    if !parts.is_empty() {
+        let all: Vec<_> = parts.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        text.push(',');
+        text.push_str(&tidy.entries(&all.join(","))?);
     }
-    out.push(b'}');
-    String::from_utf8_lossy(&out).into()
+    text.push('}');
+    Some(text.into())
 }
 
 #[cfg(test)]
@@ -91,16 +93,16 @@ mod tests {
         let (now, ttl) = (Instant::now(), Duration::from_secs(900));
         let mut s = Spaces::new(true, false, Some(ttl));
         let json = br#"{"metadata":{"name":"a","labels":{"x":"y"},"annotations":{"n":"m"}},"spec":{}}"#;
-        assert!(s.put("a", json, now, &mut Check::default()));
+        assert!(s.put("a", json, now, &mut Tidy::default()));
         assert_eq!(s.find("a", now), Some((r#"{"name":"a","labels":{"x":"y"}}"#.into(), false)));
         assert!(s.find("a", now + ttl).unwrap().1);
         let version = s.version();
-        s.put("a", json, now + ttl, &mut Check::default());
+        s.put("a", json, now + ttl, &mut Tidy::default());
         assert_eq!((s.version(), s.find("a", now + ttl).unwrap().1), (version, false));
         assert_eq!((s.find("b", now), &*Spaces::bare("b")), (None, r#"{"name":"b"}"#));
-        assert!(!s.put("a", b"[]", now, &mut Check::default()));
+        assert!(!s.put("a", b"[]", now, &mut Tidy::default()));
         for n in 0..2 * MOST {
-            s.put(&n.to_string(), json, now, &mut Check::default());
+            s.put(&n.to_string(), json, now, &mut Tidy::default());
         }
         assert_eq!(s.all.len(), MOST);
     }

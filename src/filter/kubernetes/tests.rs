@@ -266,7 +266,7 @@ fn namespaces() {
     assert_eq!(known.question(None).as_deref(), Some("shop/"));
     assert_eq!(known.question(None), None, "pods do not matter");
     let json = br#"{"metadata":{"labels":{"team":"t"},"annotations":{"x":"y"}}}"#;
-    known.spaces.borrow_mut().put("shop", json, rt::now(), &mut known.check.borrow_mut());
+    known.spaces.borrow_mut().put("shop", json, rt::now(), &mut known.tidy.borrow_mut());
     let want = r#"{"kubernetes_namespace":{"name":"shop","labels":{"team":"t"}}}"#;
     assert_eq!(released(&mut f, false), [want]);
     assert_eq!(out(&mut f, &["{}"]), [want]);

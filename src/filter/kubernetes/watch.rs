@@ -111,7 +111,6 @@ impl Work {
     async fn find_node(&self, place: &Place) -> Option<String> {
         let mut wait = WAIT;
         loop {
-            self.known.counters.add("API requests", 1);
             match place.ask(&self.api).await {
                 Ok(node) => {
                     self.known.it_answers(now());
@@ -176,7 +175,7 @@ impl Work {
         let path = format!("/api/v1/namespaces/{}", percent::encode(space));
         if pod.is_empty() {
             let body = self.get(&path).await?;
-            self.known.spaces.borrow_mut().put(space, &body, now(), &mut self.known.check.borrow_mut());
+            self.known.spaces.borrow_mut().put(space, &body, now(), &mut self.known.tidy.borrow_mut());
         } else if !self.known.pods.borrow().is_watched(key) {
             let body = self.get(&format!("{path}/pods/{}", percent::encode(pod))).await?;
             self.known.pods.borrow_mut().put(&body, Source::Answer(now()), Some(key));
@@ -187,7 +186,6 @@ impl Work {
     }
 
     async fn get(&self, path: &str) -> Result<Vec<u8>, Fail> {
-        self.known.counters.add("API requests", 1);
         self.api.get(path, LARGEST).await
     }
 
@@ -199,7 +197,6 @@ impl Work {
                 self.known.asked.wait().await;
                 continue;
             };
-            self.known.counters.add("API requests", 1);
             let put = |json: &[u8]| {
                 self.known.pods.borrow_mut().put(json, Source::Answer(now()), None);
             };
@@ -245,7 +242,6 @@ impl Watcher {
 
 impl Seen for Watcher {
     fn begin(&self) {
-        self.work.known.counters.add("API requests", 1);
         self.work.known.pods.borrow_mut().begin();
     }
 

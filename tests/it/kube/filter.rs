@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A folder of containers' logs, read by the program.
-struct Node {
-    lab: Lab,
+pub(super) struct Node {
+    pub(super) lab: Lab,
 }
 
 impl Node {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut lab = Lab::new(name);
         lab.env("NODE_NAME", "n1");
         lab.write("token", "t1\n");
@@ -21,7 +21,7 @@ impl Node {
     }
 
     /// Appends numbered lines to the log of a container of namespace `shop`.
-    fn log(&self, pod: &str, id: &str, numbers: std::ops::Range<usize>) {
+    pub(super) fn log(&self, pod: &str, id: &str, numbers: std::ops::Range<usize>) {
         let lines: String = numbers
             .map(|n| {
                 json!({"log": format!("{{\"n\":{n}}}\n"), "stream": if n % 2 == 0 { "stdout" } else { "stderr" }})
@@ -32,7 +32,7 @@ impl Node {
         self.lab.append(&format!("var/log/containers/{pod}_shop_app-{}.log", full(id)), lines);
     }
 
-    fn start(&self, url: &str, keys: &str) -> Proc {
+    pub(super) fn start(&self, url: &str, keys: &str) -> Proc {
         self.lab.start(&format!(
             "[SERVICE]\n    Flush 0.05\n    Grace 5\n[INPUT]\n    Name tail\n    Tag kube.*\n    Path var/log/containers/*.log\n    \
              Parser json\n    Read_From_Head on\n    Refresh_Interval 0.2\n    DB tail.db\n[FILTER]\n    Name kubernetes\n    Match kube.*\n    \
@@ -43,11 +43,11 @@ impl Node {
 }
 
 /// A whole id.
-fn full(id: &str) -> String {
+pub(super) fn full(id: &str) -> String {
     format!("{id:0>64}")
 }
 
-fn pod(name: &str, id: &str, label: &str) -> Value {
+pub(super) fn pod(name: &str, id: &str, label: &str) -> Value {
     json!({
         "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{label}"), "labels": {"app": label}, "annotations": {}},
         "spec": {"nodeName": "n1"},
@@ -56,12 +56,12 @@ fn pod(name: &str, id: &str, label: &str) -> Value {
     })
 }
 
-fn records(text: &str) -> Vec<Value> {
+pub(super) fn records(text: &str) -> Vec<Value> {
     text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 
 /// `POD LABEL NUMBER` of each record, or `POD - NUMBER` for one that is marked.
-fn seen(text: &str) -> Vec<String> {
+pub(super) fn seen(text: &str) -> Vec<String> {
     let one = |r: &Value| {
         let k = &r["kubernetes"];
         let label = k["labels"]["app"].as_str().unwrap_or(if k["meta"] == "unavailable" { "-" } else { "?" });
@@ -70,12 +70,12 @@ fn seen(text: &str) -> Vec<String> {
     records(text).iter().map(one).collect()
 }
 
-fn want(pod: &str, label: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
+pub(super) fn want(pod: &str, label: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|n| format!("{pod} {label} {n}")).collect()
 }
 
 /// Waits for so many records in all, then answers those of one pod.
-fn of(run: &mut Proc, all: usize, pod: &str) -> Vec<String> {
+pub(super) fn of(run: &mut Proc, all: usize, pod: &str) -> Vec<String> {
     run.wait_for("the records", |p| seen(&p.stdout()).len() >= all);
     seen(&run.stdout()).into_iter().filter(|s| s.starts_with(&format!("{pod} "))).collect()
 }
@@ -113,7 +113,7 @@ fn the_nodes_pods_are_watched() {
     assert!(seen.iter().all(|s| !s.contains(" - ") && !s.contains('?')), "{seen:?}");
     assert_eq!((kube.count("list"), kube.count("watch"), kube.count("get")), (1, 1, 1), "{:?}", kube.asked());
     assert!(kube.asked()[0].1.contains("fieldSelector=spec.nodeName%3Dn1"), "{:?}", kube.asked());
-    done.code(0).says(&["enriched, 0 unavailable"]);
+    done.code(0).says(&["enriched, 0 unavailable", ", 3 API requests"]);
 }
 
 #[test]

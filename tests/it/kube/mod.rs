@@ -2,5 +2,6 @@
 
 mod events;
 mod filter;
+mod places;
 #[allow(dead_code)]
 pub mod server;
