@@ -62,7 +62,7 @@ pub trait Seen {
 /// Lists, then watches, for ever: pages, versions, bookmarks, new connections with growing waits, a new list when the server has
 /// forgotten our version. A refusal says which rule is missing, and is tried again seldom. Drop it to end it.
 pub async fn follow(api: Rc<Api>, what: Collection, seen: impl Seen) {
-    let mut run = Run { api: &api, what: &what, seen: &seen, pace: Pace::new(&api), failing: None };
+    let mut run = Run { api: &api, what: &what, seen: &seen, pace: Pace::new(&api), failing: None, gone: 0 };
     let mut how = if what.cached { How::Cached } else { How::Pages };
     loop {
         let mut version = loop {
@@ -77,7 +77,9 @@ pub async fn follow(api: Rc<Api>, what: Collection, seen: impl Seen) {
             }
             run.wait("list", &Fail::Gone).await;
         };
-        run.fine();
+        if run.failing == Some("list") {
+            run.fine();
+        }
         run.watch_on(&mut version).await;
         // Whoever forgot our version may have an old memory.
         how = How::Pages;
@@ -102,6 +104,8 @@ struct Run<'a, S> {
     pace: Pace,
     /// Something failed and was told.
     failing: Option<&'static str>,
+    /// Versions in a row that the server had forgotten at once.
+    gone: u32,
 }
 
 impl<S: Seen> Run<'_, S> {
@@ -168,11 +172,12 @@ impl<S: Seen> Run<'_, S> {
                     self.wait("watch", &Fail::Other("the server ends each watch at once".into())).await;
                 }
                 Err(Fail::Gone) => {
-                    log::debug!(
-                        "[{}] {}: the server has forgotten version {version}",
-                        self.api.label(),
-                        self.what.path
-                    );
+                    self.gone += 1;
+                    match self.gone {
+                        // That happens; a new list is the remedy.
+                        1 => log::debug!("[{}] {}: version {version} is forgotten", self.api.label(), self.what.path),
+                        _ => self.wait("watch", &Fail::Gone).await,
+                    }
                     return;
                 }
                 Err(why) => {
@@ -237,7 +242,7 @@ impl<S: Seen> Run<'_, S> {
 
     /// It works.
     fn fine(&mut self) {
-        self.pace.fails = 0;
+        (self.pace.fails, self.gone) = (0, 0);
         if self.failing.take().is_some() {
             log::info!("[{}] {}: the API server answers again", self.api.label(), self.what.path);
         }
@@ -281,7 +286,11 @@ impl Pace {
         let mut seed = [0; 8];
         // Without random numbers all nodes wait equally long, which is no harm.
         let _ = crate::rt::random(&mut seed);
-        Self { rng: Rng::new(u64::from_le_bytes(seed)), fails: 0, dns_wait: api.dns_wait }
+        Self::with(u64::from_le_bytes(seed), api.dns_wait)
+    }
+
+    fn with(seed: u64, dns_wait: Duration) -> Self {
+        Self { rng: Rng::new(seed), fails: 0, dns_wait }
     }
 
     /// One more failure; how long to wait now: from half a second on, doubled each time, spread by half.
@@ -297,5 +306,43 @@ impl Pace {
         };
         let millis = millis.max(2 * least).min(most.max(2 * least));
         Duration::from_millis(self.rng.between(millis / 2, millis))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shortest and the longest of the nth waits, in milliseconds.
+    fn waits(n: u32, why: &Fail) -> (u128, u128) {
+        let all: Vec<u128> = (0..200)
+            .map(|seed| {
+                let mut pace = Pace::with(seed, Duration::from_secs(4));
+                (1..n).for_each(|_| _ = pace.next(why));
+                pace.next(why).as_millis()
+            })
+            .collect();
+        (*all.iter().min().unwrap(), *all.iter().max().unwrap())
+    }
+
+    #[test]
+    fn waits_grow_to_a_limit_and_fit_what_is_wrong() {
+        let broken = Fail::Other("x".into());
+        for (why, n, least, most) in [
+            (&broken, 1, 500, 1000),
+            (&broken, 2, 1000, 2000),
+            (&broken, 5, 8000, 16_000),
+            (&broken, 50, 15_000, 30_000),
+            (&Fail::Forbidden("x".into()), 1, 30_000, 60_000),
+            (&Fail::Forbidden("x".into()), 50, 150_000, 300_000),
+            (&Fail::Busy(Some(Duration::from_secs(7)), "x".into()), 1, 7000, 14_000),
+            (&Fail::Busy(Some(Duration::from_secs(86_400)), "x".into()), 1, 120_000, 240_000),
+            (&Fail::Busy(None, "x".into()), 1, 500, 1000),
+            (&Fail::Unresolved("x".into()), 50, 2000, 4000),
+        ] {
+            let (low, high) = waits(n, why);
+            assert!((least..=most).contains(&low) && (least..=most).contains(&high), "{why:?} {n}: {low} to {high}");
+            assert!(high - low > (most - least) / 2, "{why:?}: they are spread");
+        }
     }
 }

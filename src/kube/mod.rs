@@ -26,3 +26,6 @@ pub use crate::net::tls::Problem;
 
 /// The largest object that is handed out, in bytes; a larger one is passed over, and that is said.
 pub const MAX_OBJECT: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests;
