@@ -5,12 +5,15 @@
 #   make live     packets at 50,000 a second and at the highest rate there is, between two network namespaces; as root
 #   make beats    a real Filebeat and a real Packetbeat send to the beats input: builds both with Go, some ten minutes at first
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
+#   make cross    static programs for other processors, in target/dist; TARGET=aarch64-unknown-linux-musl builds one
+#   make image    the container image of them all, and its tests; PROCESSORS="amd64 arm64" takes some
 
 SIZE ?= 512
 REPEATS ?= 3
 PROFILE ?= release
+PROCESSORS ?= amd64 arm64 armv7 armv6
 
-.PHONY: run test faults live beats bench docs bless fuzz clean
+.PHONY: run test faults live beats bench cross image docs bless fuzz clean
 
 run:
 	scripts/setup.sh build
@@ -43,6 +46,12 @@ bench:
 	scripts/setup.sh bench
 	cargo build --profile $(PROFILE) --bin collector --examples
 	python3 bench/run.py --size $(SIZE) --repeats $(REPEATS) --profile $(PROFILE)
+
+cross:
+	cross/build.sh $(TARGET)
+
+image:
+	cross/image.sh $(PROCESSORS)
 
 # Rewrites what tests compare with: golden files and docs/plugins.md.
 bless:

@@ -1,7 +1,7 @@
 //! The command line as plain values: what to do, and the sections its flags stand for.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -67,6 +67,9 @@ impl Args {
     /// Reads the arguments (without the program's name). The error is one line for the user.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let mut builder = Builder::default();
+        let mut args = args.into_iter().peekable();
+        // `docker run IMAGE /fluent-bit/bin/fluent-bit -i …`: the image names its program, the command names it again.
+        args.next_if(|first| names_program(first));
         let mut parser = Parser::from_args(args);
         loop {
             let flag = match parser.next().map_err(|e| e.to_string())? {
@@ -85,6 +88,12 @@ impl Args {
             builder.take(flag, value)?;
         }
     }
+}
+
+/// Whether a word is the path of this program, under either of its names.
+fn names_program(word: &OsStr) -> bool {
+    let path = Path::new(word);
+    path.is_absolute() && path.file_name().is_some_and(|name| name == "collector" || name == "fluent-bit")
 }
 
 impl Args {
@@ -308,6 +317,14 @@ mod tests {
         );
         check(&["-i", "dummy", "-o", "null", "-t", "late"], "INPUT name=dummy tag=late; OUTPUT name=null");
         check(&["-o", "null", "-i", "dummy"], "OUTPUT name=null; INPUT name=dummy");
+    }
+
+    #[test]
+    fn the_program_s_name_may_stand_first() {
+        check(&["/fluent-bit/bin/fluent-bit", "-o", "null"], "OUTPUT name=null");
+        check(&["/usr/bin/collector", "-o", "null"], "OUTPUT name=null");
+        assert!(parse(&["/bin/sh", "-o", "null"]).unwrap_err().contains("unexpected argument '/bin/sh'"));
+        assert!(parse(&["collector", "-o", "null"]).is_err() && parse(&["-o", "null", "/x/collector"]).is_err());
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Engine {
     async fn main(self) -> Result<u8, Error> {
         let core = self.core;
         let signals = Signals::new().map_err(Error::io("signal handlers"))?;
+        rt::adopt_orphans().map_err(Error::io("signal handlers"))?;
         let mut writer = None;
         if let Some(path) = &self.storage.path {
             let storage = Storage::open(&self.storage, Path::new(path))?;

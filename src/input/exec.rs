@@ -8,11 +8,10 @@ use crate::error::Error;
 use crate::event::Key;
 use crate::parse::ParserDef;
 use crate::plugin::MakeCx;
-use crate::rt::{LocalFuture, Source, or, sleep};
+use crate::rt::{Child, LocalFuture, Source, or};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Command, ExitStatus, Stdio};
 
 /// The plugin.
 pub static PLUGIN: InputPlugin = InputPlugin {
@@ -92,16 +91,14 @@ impl Input for Exec {
 impl Exec {
     /// One run of the command; `None` when the shutdown cut it short.
     async fn once(&self, cx: &InputCx) -> io::Result<Option<ExitStatus>> {
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", &self.conf.command])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let Some(stdout) = child.stdout.take() else { return Ok(None) };
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &self.conf.command]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = Child::start(&mut command)?;
+        let Some(stdout) = child.stdout() else { return Ok(None) };
         let finished = or(
             async {
                 self.read(cx, OwnedFd::from(stdout)).await?;
-                wait(&mut child).await.map(Some)
+                child.wait().await.map(Some)
             },
             async {
                 cx.stopping().await;
@@ -111,7 +108,6 @@ impl Exec {
         .await?;
         if finished.is_none() {
             let _ = child.kill();
-            let _ = child.wait();
         }
         Ok(finished)
     }
@@ -138,15 +134,5 @@ impl Exec {
                 return Ok(());
             }
         }
-    }
-}
-
-/// The child's end, which follows the end of its output closely.
-async fn wait(child: &mut Child) -> io::Result<ExitStatus> {
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        sleep(Duration::from_millis(5)).await;
     }
 }

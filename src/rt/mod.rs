@@ -2,6 +2,7 @@
 //!
 //! Everything here belongs to the thread that called [`run`]; tasks need not be `Send`.
 
+mod child;
 mod clock;
 mod fd_writer;
 mod io;
@@ -14,6 +15,7 @@ mod timer;
 mod unsent;
 mod worker;
 
+pub use child::{Child, adopt_orphans};
 pub use clock::now;
 pub use fd_writer::FdWriter;
 pub use io::Source;

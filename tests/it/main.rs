@@ -19,6 +19,8 @@ mod golden;
 #[cfg(feature = "http")]
 mod http_out;
 #[cfg(feature = "tls")]
+mod image;
+#[cfg(feature = "tls")]
 mod inbound;
 #[cfg(feature = "systemd")]
 mod journal;

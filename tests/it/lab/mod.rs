@@ -6,7 +6,7 @@ mod proc;
 
 pub use http::{Answer, HttpSink, Request, write};
 pub use peer::{Peer, TcpSink, free_port, refused_port};
-pub use proc::{Done, Proc};
+pub use proc::{Command, Done, Proc};
 
 use std::fmt::Write as _;
 use std::fs;
