@@ -36,15 +36,32 @@ impl Reader {
             }
             Self::Watched(source) => {
                 source
-                    .read(|fd| {
-                        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-                        if poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&now))? == 0 {
-                            return Err(ErrorKind::WouldBlock.into());
-                        }
-                        Ok(rustix::io::read(fd, &mut *buf)?)
+                    .read(|fd| match is_ready(fd)? {
+                        true => Ok(rustix::io::read(fd, &mut *buf)?),
+                        false => Err(ErrorKind::WouldBlock.into()),
                     })
                     .await
             }
         }
     }
+
+    /// Reads what is there now; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read_now(&self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Self::Plain(fd) => Ok(Some(rustix::io::read(fd, buf)?)),
+            Self::Watched(source) => match source.get() {
+                Some(fd) if is_ready(fd)? => Ok(Some(rustix::io::read(fd, buf)?)),
+                _ => Ok(None),
+            },
+        }
+    }
+}
+
+/// Whether a read returns at once.
+fn is_ready(fd: &OwnedFd) -> io::Result<bool> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&now))? > 0)
 }
