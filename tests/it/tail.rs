@@ -199,3 +199,19 @@ fn the_database_does_not_run_ahead_of_delivery() {
     let got = printed(&done.stdout).len();
     assert!(got > 40_000, "{got} of 100000\n{}", done.stderr);
 }
+
+/// What a program says last is often why it ended: a line that was written just before the shutdown is still read.
+#[test]
+fn the_last_line_before_a_shutdown_is_read() {
+    for _ in 0..5 {
+        let lab = Lab::new("tail-last");
+        lab.write("in.log", "first\n");
+        let mut run = lab.start(
+            "[SERVICE]\n    Flush 0.05\n[INPUT]\n    Name tail\n    Tag t\n    Path in.log\n    Read_from_Head on\n    Inotify_Watcher off\n\
+             [OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n",
+        );
+        run.wait_stdout("first");
+        lab.append("in.log", "why it ended\nno line en");
+        run.term().code(0).shows(&["why it ended"]);
+    }
+}

@@ -1,6 +1,7 @@
 //! The tasks of a running tail input: reading, watching, keeping time.
 
 use super::charset::Charset;
+use super::file::size_of;
 use super::files::Slot;
 use super::join::Which;
 use super::lines::Yield;
@@ -19,6 +20,8 @@ const GATHER: Duration = Duration::from_millis(25);
 const BRISK: u64 = 16 * 1024;
 /// How often busy files without a watch are looked at.
 const BUSY: Duration = Duration::from_millis(250);
+/// A file that is behind by more bytes than this is not caught up with at a shutdown.
+const NEAR: u64 = 256 * 1024;
 /// A file is busy when it grew in this time.
 const BUSY_FOR: Duration = Duration::from_secs(10);
 
@@ -28,6 +31,7 @@ impl State {
         loop {
             self.cx.wait_for_room().await;
             if self.cx.is_stopping() {
+                self.last_look(reader).await;
                 self.complete_rest(reader);
                 return;
             }
@@ -49,6 +53,25 @@ impl State {
                 self.cx.commit(&tag, ack).await;
             }
             yield_now().await;
+        }
+    }
+
+    /// At a shutdown: what was written until now to files that are not far behind. The program that wrote it may have
+    /// ended just before, and nobody may ever look again.
+    async fn last_look(&self, reader: &mut Reader) {
+        let near = |(slot, file): (Slot, &super::file::File)| {
+            let stat = rustix::fs::fstat(file.fd.as_ref()?).ok()?;
+            let behind = size_of(&stat).checked_sub(file.offset + file.unfinished)?;
+            (1..=NEAR).contains(&behind).then_some(slot)
+        };
+        let slots: Vec<Slot> = self.files.borrow().iter().filter_map(near).collect();
+        for slot in slots {
+            if !self.cx.has_room() {
+                return;
+            }
+            if let Some((tag, ack)) = self.read_one(reader, slot) {
+                self.cx.commit(&tag, ack).await;
+            }
         }
     }
 
