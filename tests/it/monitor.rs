@@ -139,3 +139,71 @@ fn metrics_as_records() {
     run.term().code(0).says(&["output prometheus_exporter.0: ", "3 rejected"]);
     assert!(lab.read("rejected.ndjson").contains("not a metric"));
 }
+
+/// What a scraper insists on: a family told once, as a whole, with help and type before its samples; names, labels and values in form; no
+/// sample twice; counters called `_total`.
+fn lint(text: &str) {
+    let name = regex::Regex::new("^[a-zA-Z_:][a-zA-Z0-9_:]*$").unwrap();
+    let label = r#"[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\]|\\[\\"n])*""#;
+    let sample = regex::Regex::new(&format!(
+        r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{{{label}(?:,{label})*\}})? ([0-9.eE+-]+)( [0-9]{{13}})?$"
+    ));
+    let (sample, mut families, mut samples) = (sample.unwrap(), Vec::new(), std::collections::HashSet::new());
+    assert!(text.ends_with('\n'));
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let (family, help) = line.strip_prefix("# HELP ").unwrap_or_else(|| panic!("{line}")).split_once(' ').unwrap();
+        assert!(name.is_match(family) && !help.is_empty() && !families.contains(&family), "{line}");
+        families.push(family);
+        let kind = lines.next().unwrap().strip_prefix(&format!("# TYPE {family} ")).unwrap();
+        // Fluent Bit's name and type for one of them.
+        assert_eq!(
+            kind == "counter",
+            family.ends_with("_total") || family == "fluentbit_uptime",
+            "{family} is a {kind}"
+        );
+        let before = samples.len();
+        while let Some(line) = lines.next_if(|l| !l.starts_with('#')) {
+            let parts = sample.captures(line).unwrap_or_else(|| panic!("{line}"));
+            assert_eq!(&parts[1], family, "{line}");
+            assert!(parts[3].parse::<f64>().is_ok_and(f64::is_finite), "{line}");
+            let labels = parts.get(2).map_or("", |l| l.as_str());
+            assert!(samples.insert((family, labels)), "{line}: twice");
+        }
+        assert!(samples.len() > before, "{family} has no samples");
+    }
+    assert!(families.len() > 10, "{families:?}");
+}
+
+#[test]
+fn the_metrics_are_in_form() {
+    let lab = Lab::new("monitor-form");
+    let pipeline = PIPELINE.replace("Name dummy", "Name dummy\n    Alias a \"b\" \\ {c=\"d\"} ü");
+    let (run, port) = start(&lab, &format!("    storage.path {}\n", lab.path("st").display()), &pipeline);
+    for path in ["/api/v1/metrics/prometheus", "/api/v2/metrics/prometheus", "/metrics"] {
+        let got = get(port, path);
+        assert!(got.head.contains("Content-Type: text/plain; version=0.0.4"), "{}", got.head);
+        assert!(got.body.contains(r#"{name="a \"b\" \\ {c=\"d\"} ü"}"#), "{}", got.body);
+        lint(&got.body);
+    }
+    run.term().code(0);
+}
+
+/// As the kubelet asks: once a connection, with its own head. Whoever holds a connection and says nothing keeps nobody waiting.
+#[test]
+fn probes_are_answered_beside_silent_peers() {
+    let lab = Lab::new("monitor-probe");
+    let (run, port) = start(&lab, "    Health_Check On\n", PIPELINE);
+    let silent: Vec<_> = (0..20).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    for (path, body) in [("/api/v1/uptime", "{\"uptime_sec\":"), ("/api/v1/health", "ok\n"), ("/", "{\"fluent-bit\":")]
+    {
+        let probe = format!(
+            "GET {path} HTTP/1.1\r\nHost: 10.0.0.7:{port}\r\nUser-Agent: kube-probe/1.32\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        );
+        let answer = raw(port, probe.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.split("\r\n\r\n").nth(1).unwrap().starts_with(body), "{answer}");
+    }
+    drop(silent);
+    run.term().code(0);
+}
