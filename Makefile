@@ -4,6 +4,7 @@
 #   make faults   kills, rotations, broken destinations at full scale: some 15 minutes; FAULTS=rename,kill runs a part
 #   make live     packets at 50,000 a second and at the highest rate there is, between two network namespaces; as root
 #   make beats    a real Filebeat and a real Packetbeat send to the beats input: builds both with Go, some ten minutes at first
+#   make chart    the Helm chart against the plain manifests: builds Helm with Go where there is none, some five minutes at first
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
 #   make cross    static programs for other processors, in target/dist; TARGET=aarch64-unknown-linux-musl builds one
 #   make image    the container image of them all, and its tests; PROCESSORS="amd64 arm64" takes some
@@ -13,7 +14,7 @@ REPEATS ?= 3
 PROFILE ?= release
 PROCESSORS ?= amd64 arm64 armv7 armv6
 
-.PHONY: run test faults live beats bench cross image docs bless fuzz clean
+.PHONY: run test faults live beats bench cross image docs bless fuzz clean chart
 
 run:
 	scripts/setup.sh build
@@ -41,6 +42,10 @@ live:
 beats:
 	scripts/setup.sh test
 	cargo test --test it -- --ignored --nocapture beats::real::
+
+chart:
+	command -v helm >/dev/null || tests/real/helm.sh
+	cargo test --test it -- --nocapture k8s::chart::
 
 bench:
 	scripts/setup.sh bench

@@ -24,6 +24,8 @@ mod image;
 mod inbound;
 #[cfg(feature = "systemd")]
 mod journal;
+#[cfg(all(feature = "es", feature = "tls"))]
+mod k8s;
 mod kafka;
 mod kmsg;
 #[cfg_attr(not(feature = "tls"), allow(dead_code))]
