@@ -84,8 +84,13 @@ impl Rows {
     }
 }
 
-/// Where a rotated file went: a name in the directory of `live` that begins like it and leads to `inode`.
+/// Where a rotated file went: a name that begins like `live`, or like the file that the link `live` leads to, beside it, and
+/// leads to `inode`.
 pub fn sibling(live: &Path, inode: u64) -> Option<PathBuf> {
+    beside(live, inode).or_else(|| beside(&target(live)?, inode))
+}
+
+fn beside(live: &Path, inode: u64) -> Option<PathBuf> {
     let dir = live.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let stem = live.file_stem()?;
     for entry in std::fs::read_dir(dir).ok()?.flatten() {
@@ -96,6 +101,18 @@ pub fn sibling(live: &Path, inode: u64) -> Option<PathBuf> {
         {
             return Some(dir.join(name));
         }
+    }
+    None
+}
+
+/// Where a link leads, over other links, although nothing may be there just now.
+fn target(link: &Path) -> Option<PathBuf> {
+    /// As many as the system follows.
+    const LINKS: usize = 40;
+    let mut at = link.to_path_buf();
+    for n in 0..LINKS {
+        let Ok(next) = std::fs::read_link(&at) else { return (n > 0).then_some(at) };
+        at = at.parent().unwrap_or(Path::new(".")).join(next);
     }
     None
 }

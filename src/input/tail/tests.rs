@@ -401,6 +401,28 @@ mod remembered {
     }
 
     #[test]
+    fn a_file_rotated_behind_links_while_stopped_is_read_to_its_end() {
+        run(async |dir: Rc<TempDir>| {
+            for folder in ["data", "pods", "logs"] {
+                fs::create_dir(dir.path(folder)).unwrap();
+            }
+            dir.write("data/id-json.log", "1\n");
+            symlink(dir.path("data/id-json.log"), dir.path("pods/0.log")).unwrap();
+            symlink("../pods/0.log", dir.path("logs/a.log")).unwrap();
+            let keys = [("path", "{}/logs/*.log"), ("db", "{}/t.db"), HEAD];
+            Lab::start(&dir, &keys).stop_after(1).await;
+            dir.append("data/id-json.log", "2\n");
+            dir.rename("data/id-json.log", "data/id-json.log.1");
+            let lab = Lab::start(&dir, &keys);
+            // The next file is not there yet.
+            lab.expect(&["tail.0 log=2"]).await;
+            dir.write("data/id-json.log", "3\n");
+            lab.expect(&["tail.0 log=3"]).await;
+            lab.stop().await;
+        });
+    }
+
+    #[test]
     fn a_file_rotated_while_stopped_is_read_to_its_end() {
         run(async |dir: Rc<TempDir>| {
             dir.write("a.log", "1\n");
