@@ -19,6 +19,8 @@ const AT_ONCE: usize = 4;
 /// The first wait after a failure, and the longest.
 const WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// What was refused is tried again: a server that starts refuses for a moment what it allows later, and rights may be given meanwhile.
+const REFUSED: Duration = Duration::from_secs(5);
 /// The kubelet tells of all its pods at once: it is not asked more often.
 const KUBELET_REST: Duration = Duration::from_secs(1);
 /// The same complaint is made so seldom.
@@ -44,8 +46,6 @@ struct Work {
     /// The list of what is watched is whole, or will not come: what is not known is asked for.
     is_open: Cell<bool>,
     opened: Notify,
-    /// We may not watch.
-    refused: Notify,
     complaints: RefCell<RateLimit>,
 }
 
@@ -62,7 +62,6 @@ impl Background {
                 api: self.api.clone(),
                 is_open: Cell::new(false),
                 opened: Notify::default(),
-                refused: Notify::default(),
                 complaints: RefCell::new(RateLimit::new(REMIND)),
             });
             let mut tasks: Vec<_> =
@@ -87,29 +86,50 @@ impl Work {
     /// Watches the pods of this node, or as much of them as we may.
     async fn watch(self: Rc<Self>, place: &Place) {
         let label = self.api.label().to_owned();
-        let node = match &place.node {
-            Some(node) => Some(node.clone()),
-            None => self.find_node(place).await,
-        };
-        let Some(node) = node else {
+        let Some(node) = self.node(place).await else {
             log::info!(
                 "[{label}] it is not known on which node this is (NODE_NAME is not set, our own pod not found): each pod is asked for"
             );
             return self.open();
         };
         log::info!("[{label}] watching the pods of node {node}");
-        let watcher = || Watcher { work: self.clone(), is_listed: Cell::new(false) };
-        let everywhere = Collection::new("/api/v1/pods", selector(&node));
-        rt::or(follow(self.api.clone(), everywhere, watcher()), self.refused.wait()).await;
-        let Some(space) = &place.space else { return self.open() };
-        log::info!("[{label}] watching the pods of namespace {space} on node {node}; others are asked for one by one");
-        let path = format!("/api/v1/namespaces/{}/pods", percent::encode(space));
-        follow(self.api.clone(), Collection::new(path, selector(&node)), watcher()).await;
+        let (mut wait, mut is_said) = (REFUSED, false);
+        loop {
+            if self.clone().watch_one(Collection::new("/api/v1/pods", selector(&node))).await {
+                wait = REFUSED;
+            }
+            let Some(space) = &place.space else {
+                self.open();
+                rt::sleep(wait).await;
+                wait = (wait * 2).min(REMIND);
+                continue;
+            };
+            if !std::mem::replace(&mut is_said, true) {
+                log::info!(
+                    "[{label}] watching the pods of namespace {space} on node {node}; others are asked for one by one"
+                );
+            }
+            let path = format!("/api/v1/namespaces/{}/pods", percent::encode(space));
+            let watcher = Watcher::new(self.clone());
+            rt::or(follow(self.api.clone(), Collection::new(path, selector(&node)), watcher), rt::sleep(wait)).await;
+            wait = (wait * 2).min(REMIND);
+        }
     }
 
-    /// Asks for our own pod until there is an answer.
-    async fn find_node(&self, place: &Place) -> Option<String> {
-        let mut wait = WAIT;
+    /// Watches these pods until that is refused; answers whether it worked before.
+    async fn watch_one(self: Rc<Self>, what: Collection) -> bool {
+        let watcher = Watcher::new(self.clone());
+        let (refused, is_listed) = (watcher.refused.clone(), watcher.is_listed.clone());
+        rt::or(follow(self.api.clone(), what, watcher), refused.wait()).await;
+        is_listed.get()
+    }
+
+    /// The node that we are on; asks for our own pod until there is an answer. `None` when nobody can tell.
+    async fn node(&self, place: &Place) -> Option<String> {
+        if place.node.is_some() {
+            return place.node.clone();
+        }
+        let (mut wait, mut again) = (WAIT, REFUSED);
         loop {
             match place.ask(&self.api).await {
                 Ok(node) => {
@@ -119,7 +139,9 @@ impl Work {
                 Err(why) if is_answer(&why) => {
                     self.complain("our own pod", &why);
                     self.known.it_answers(now());
-                    return None;
+                    self.open();
+                    rt::sleep(again).await;
+                    again = (again * 2).min(REMIND);
                 }
                 Err(why) => self.pause("our own pod", &why, &mut wait).await,
             }
@@ -231,10 +253,16 @@ fn is_answer(why: &Fail) -> bool {
 /// Told of the pods that are watched.
 struct Watcher {
     work: Rc<Work>,
-    is_listed: Cell<bool>,
+    is_listed: Rc<Cell<bool>>,
+    /// We may not watch.
+    refused: Rc<Notify>,
 }
 
 impl Watcher {
+    fn new(work: Rc<Work>) -> Self {
+        Self { work, is_listed: Rc::default(), refused: Rc::default() }
+    }
+
     fn it_answers(&self) {
         self.work.known.it_answers(now());
     }
@@ -271,7 +299,7 @@ impl Seen for Watcher {
             Fail::Forbidden(_) | Fail::NotFound => {
                 self.it_answers();
                 self.work.open();
-                self.work.refused.notify();
+                self.refused.notify();
             }
             // A list takes its place, or what is there is too large: it is there.
             Fail::Gone | Fail::TooLarge => {}
