@@ -5,6 +5,8 @@
 #   make live     packets at 50,000 a second and at the highest rate there is, between two network namespaces; as root
 #   make beats    a real Filebeat and a real Packetbeat send to the beats input: builds both with Go, some ten minutes at first
 #   make chart    the Helm chart against the plain manifests: builds Helm with Go where there is none, some five minutes at first
+#   make kubernetes   a real kube-apiserver, etcd and Elasticsearch around a node's logs: builds the former two with Go, some ten
+#                     minutes at first, then some twenty; KUBERNETES_PODS=20 KUBERNETES_MB=1 makes it small; as root
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
 #   make cross    static programs for other processors, in target/dist; TARGET=aarch64-unknown-linux-musl builds one
 #   make image    the container image of them all, and its tests; PROCESSORS="amd64 arm64" takes some
@@ -14,7 +16,7 @@ REPEATS ?= 3
 PROFILE ?= release
 PROCESSORS ?= amd64 arm64 armv7 armv6
 
-.PHONY: run test faults live beats bench cross image docs bless fuzz clean chart
+.PHONY: run test faults live beats bench cross image docs bless fuzz clean chart kubernetes
 
 run:
 	scripts/setup.sh build
@@ -46,6 +48,11 @@ beats:
 chart:
 	command -v helm >/dev/null || tests/real/helm.sh
 	cargo test --test it -- --nocapture k8s::chart::
+kubernetes:
+	scripts/setup.sh test
+	cargo build --release
+	COLLECTOR_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}/release/collector")" \
+	    cargo test --test it -- --ignored --nocapture --test-threads 1 kube::real::
 
 bench:
 	scripts/setup.sh bench

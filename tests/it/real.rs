@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The server; it ends when its standard input closes, at the latest with the test program.
 pub struct Server {
@@ -76,6 +76,25 @@ impl Server {
         self.wait();
     }
 
+    /// A configuration that names no port finds it at 9200: what listens there, at this address, leads to the server.
+    pub fn way(&self, address: &str) -> Peer {
+        let (port, mut listener) = (self.port, None);
+        // The one before may be closing.
+        until(|| {
+            listener = TcpListener::bind((address, 9200)).ok();
+            listener.is_some()
+        });
+        Peer::on(listener.expect("port 9200"), move |client| forward(client, port))
+    }
+
+    /// The index `test`, which the configuration of a cluster names, for one test at a time and empty.
+    pub fn index_test(&self) -> MutexGuard<'static, ()> {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = ureq::delete(format!("http://127.0.0.1:{}/test", self.port)).call();
+        turn
+    }
+
     fn order(&mut self, word: &str, answer: &str) {
         writeln!(self.script.stdin.as_mut().unwrap(), "{word}").unwrap();
         let mut line = String::new();
@@ -89,6 +108,12 @@ impl Server {
         let found = get(self.port, &format!("/{index}/_search?size=10000")).unwrap_or_default();
         found["hits"]["hits"].as_array().into_iter().flatten().map(|hit| hit["_source"].clone()).collect()
     }
+}
+
+/// An address of the loopback network for this program alone; `n` below 3.
+pub fn own_address(n: u32) -> String {
+    let pid = std::process::id();
+    format!("127.{}.{}.{}", 64 + pid % 128, pid / 128 % 250, 2 + pid / 32_000 % 80 * 3 + n)
 }
 
 fn conf(server: &Server, index: &str, keys: &str) -> String {
@@ -235,11 +260,9 @@ fn a_cluster_s_configuration_runs_unmodified() {
     for file in fs::read_dir(efk).unwrap().flatten() {
         lab.write(&format!("efk/{}", file.file_name().display()), fs::read(file.path()).unwrap());
     }
-    // The configuration names no port: what listens on 9200 of an address of its own leads to the server.
-    let pid = std::process::id();
-    let address = format!("127.{}.{}.{}", 64 + pid % 128, pid / 128 % 250, 2 + pid / 32000 % 250);
-    let port = server.port;
-    let _way = Peer::on(TcpListener::bind((address.as_str(), 9200)).unwrap(), move |client| forward(client, port));
+    let _turn = server.index_test();
+    let address = own_address(0);
+    let _way = server.way(&address);
     lab.write("hosts", format!("{address} elasticsearch\n127.0.0.1 localhost\n"));
     let first = format!("containers/web-0_nginx-test_first-{:064x}.log", 0);
     lab.write(&first, "before the start\n");

@@ -38,10 +38,11 @@ ready() {
     exit 1
 }
 
-# Runs the server (by launch) until the test lets go of the standard input; other words than "kill" and "start" go to obey.
+# Runs the server (by launch) until the test lets go of the standard input; other words than "kill" and "start" go to
+# obey; leave is called at the end.
 stay() {
     launch
-    trap 'kill -9 "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; rm -rf "$home"' EXIT
+    trap 'kill -9 "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; leave; rm -rf "$home"' EXIT
     ready
     while read -r word rest; do
         case $word in
@@ -60,5 +61,9 @@ stay() {
 }
 
 obey() {
+    :
+}
+
+leave() {
     :
 }

@@ -2,7 +2,7 @@
 
 use super::until;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -32,7 +32,7 @@ pub fn refused_port() -> (std::net::UdpSocket, u16) {
 
 /// A listener whose connections are handed to a function, each on a thread of its own.
 pub struct Peer {
-    port: u16,
+    at: SocketAddr,
     connections: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
@@ -45,7 +45,7 @@ impl Peer {
 
     /// Listens on this socket.
     pub fn on(listener: TcpListener, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let port = listener.local_addr().unwrap().port();
+        let at = listener.local_addr().unwrap();
         let (connections, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (count, end, serve) = (connections.clone(), stop.clone(), Arc::new(serve));
         thread::spawn(move || {
@@ -58,7 +58,7 @@ impl Peer {
                 thread::spawn(move || serve(stream));
             }
         });
-        Self { port, connections, stop }
+        Self { at, connections, stop }
     }
 
     /// Takes a connection and closes it at once.
@@ -76,7 +76,7 @@ impl Peer {
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.at.port()
     }
 
     /// Connections so far.
@@ -89,7 +89,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         // Wakes the listener.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(self.at);
     }
 }
 
