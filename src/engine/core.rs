@@ -10,7 +10,7 @@ use super::storage::Storage;
 use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
 use crate::filter::{Emitter, Filter};
-use crate::rt::Notify;
+use crate::rt::{self, Notify};
 use crate::store::dir::chunk_name;
 use crate::util::backoff::Backoff;
 use crate::util::rng::Rng;
@@ -98,6 +98,8 @@ pub(super) struct Core {
     pub(super) release_at: Cell<Option<Instant>>,
     /// Notified when that is sooner than it was.
     pub(super) release_sooner: Notify,
+    /// A filter has more to give back than there is room for.
+    pub(super) release_stalled: Cell<bool>,
     /// The number in the last chunk's name, in ns.
     named: Cell<u64>,
     pool: RefCell<Vec<Batch>>,
@@ -182,6 +184,7 @@ impl Core {
             unsaved: Notify::default(),
             release_at: Cell::new(None),
             release_sooner: Notify::default(),
+            release_stalled: Cell::new(false),
             named: Cell::new(0),
             pool: RefCell::default(),
             next_task: Cell::new(0),
@@ -270,6 +273,15 @@ impl Core {
     /// Memory came back: whoever waits for room looks again.
     pub(super) fn eased(&self) {
         self.all_inputs().for_each(|i| i.eased());
+        if self.release_stalled.take() {
+            self.release_now();
+        }
+    }
+
+    /// Has filters give back what they can, at the next turn.
+    pub(super) fn release_now(&self) {
+        self.release_at.set(Some(rt::now()));
+        self.release_sooner.notify();
     }
 
     /// Whether a destination is known to be down.

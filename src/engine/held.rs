@@ -29,8 +29,7 @@ pub(super) fn start_background(core: &Rc<Core>) -> Vec<Task<()>> {
         let weak = Rc::downgrade(core);
         let wake: Wake = Rc::new(move || {
             if let Some(core) = weak.upgrade() {
-                core.release_at.set(Some(rt::now()));
-                core.release_sooner.notify();
+                core.release_now();
             }
         });
         state.filter.borrow_mut().background(wake).map(rt::spawn)
@@ -62,6 +61,12 @@ impl Core {
     pub(super) fn release(self: &Rc<Self>, all: bool) {
         for state in self.filters() {
             let Some(emitter) = &state.emitter else { continue };
+            // What was given back and is not delivered takes room, too.
+            let waits = emitter.gate.used().saturating_sub(state.held.get());
+            if !all && state.in_order && waits > emitter.gate.limit() / 2 {
+                self.release_stalled.set(true);
+                continue;
+            }
             let mut cx = FilterCx::new(Time::from_system(SystemTime::now()));
             {
                 let mut filter = state.filter.borrow_mut();

@@ -89,6 +89,7 @@ pub(super) fn make(cx: &mut MakeCx<'_>) -> Option<Kubernetes> {
         },
         background,
         held: 0,
+        has_more: false,
         complaints: RateLimit::new(REMIND),
     })
 }

@@ -37,7 +37,7 @@ use conf::KubernetesConf;
 use enrich::{Enricher, Stand};
 use journal::Journal;
 use names::NameReader;
-use origin::{Held, Origin, Origins};
+use origin::{Held, Origins};
 use std::rc::Rc;
 use std::time::Instant;
 use watch::Background;
@@ -54,6 +54,9 @@ pub static PLUGIN: FilterPlugin = FilterPlugin {
     make: |cx| make::make(cx).map(|filter| Box::new(filter) as Box<dyn Filter>),
 };
 
+/// So much of what waited is given back at a time, in bytes: it takes more room with its metadata.
+const AT_ONCE: usize = 1 << 20;
+
 struct Kubernetes {
     label: String,
     origins: Origins,
@@ -67,6 +70,8 @@ struct Kubernetes {
     background: Option<Background>,
     /// Memory of the records that wait, in bytes.
     held: usize,
+    /// There may be more to give back at once.
+    has_more: bool,
     complaints: RateLimit,
 }
 
@@ -114,28 +119,40 @@ impl Filter for Kubernetes {
     }
 
     fn due(&self) -> Option<Instant> {
-        let first = self.origins.waiting.front().and_then(|name| self.origins.known(name));
-        first.and_then(|origin| origin.since).map(|since| self.enricher.known().due(since))
+        if self.has_more {
+            return Some(rt::now());
+        }
+        let first = self.origins.waiting.front().and_then(|name| self.origins.known(name))?;
+        first.since.map(|since| self.enricher.known().due(since))
     }
 
     fn release(&mut self, cx: &mut FilterCx, all: bool) {
         let now = rt::now();
         let Self { origins, enricher, held, .. } = self;
+        let mut given = 0;
         for name in std::mem::take(&mut origins.waiting) {
             let Some(origin) = origins.known_mut(&name) else { continue };
             let over = all || origin.since.is_none_or(|since| enricher.known().due(since) <= now);
-            if enricher.stand(origin, now, over) == Stand::Waits {
-                origins.waiting.push_back(name);
-                continue;
-            }
-            origin.since = None;
-            for Held { mut batch, acks } in give_up(origin, held) {
+            let stand = enricher.stand(origin, now, over);
+            while stand != Stand::Waits
+                && (all || given < AT_ONCE)
+                && let Some(portion) = origin.held.pop_front()
+            {
+                let memory = portion.memory();
+                let Held { mut batch, acks } = portion;
+                (*held, given) = (held.saturating_sub(memory), given + memory);
                 let fresh = batch.fresh();
                 enricher.enrich(origin, &mut batch, fresh, cx.now);
                 batch.sweep();
                 cx.give_back(batch, acks);
             }
+            if origin.held.is_empty() {
+                origin.since = None;
+            } else {
+                origins.waiting.push_back(name);
+            }
         }
+        self.has_more = given >= AT_ONCE && !all;
         enricher.known().set_waiting(!origins.waiting.is_empty());
     }
 
@@ -147,13 +164,6 @@ impl Filter for Kubernetes {
     fn counters(&self) -> Option<Rc<OwnCounters>> {
         Some(self.enricher.known().counters.clone())
     }
-}
-
-/// Takes the records that wait from an origin.
-fn give_up(origin: &mut Origin, held: &mut usize) -> Vec<Held> {
-    let all = std::mem::take(&mut origin.held);
-    *held = held.saturating_sub(all.iter().map(Held::memory).sum());
-    all
 }
 
 impl Kubernetes {

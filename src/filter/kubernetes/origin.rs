@@ -8,6 +8,8 @@ use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+/// Records that wait are given back in portions of this size, in bytes.
+const PORTION: usize = 256 << 10;
 /// Origins that are remembered; with more of them those that were not heard of for longest go.
 const MOST: usize = 4096;
 
@@ -28,8 +30,8 @@ pub struct Origin {
     pub since: Option<Instant>,
     /// Its files were looked at.
     pub is_preloaded: bool,
-    /// Records that wait, by tag; one tag but for the journal.
-    pub held: Vec<Held>,
+    /// Records that wait, in portions, each of one tag.
+    pub held: VecDeque<Held>,
     used: u64,
 }
 
@@ -44,16 +46,12 @@ pub struct Held {
 impl Origin {
     /// Keeps a record; answers by how much more memory is held.
     pub fn hold(&mut self, batch: &Batch, i: usize, acks: &[Ack]) -> usize {
-        let known = self.held.iter().position(|h| h.batch.tag() == batch.tag());
-        let at = match known {
-            Some(at) => at,
-            None => {
-                self.held.push(Held { batch: Batch::new(batch.tag().clone()), acks: Vec::new() });
-                self.held.len() - 1
-            }
-        };
-        let Some(held) = self.held.get_mut(at) else { return 0 };
-        let before = if known.is_some() { held.memory() } else { 0 };
+        let last = self.held.back().filter(|h| h.batch.tag() == batch.tag() && h.batch.used() < PORTION);
+        let before = last.map_or(0, Held::memory);
+        if last.is_none() {
+            self.held.push_back(Held { batch: Batch::new(batch.tag().clone()), acks: Vec::new() });
+        }
+        let Some(held) = self.held.back_mut() else { return 0 };
         held.batch.push_record(&batch.record(i));
         for ack in acks {
             // Those of one commit come together.

@@ -208,6 +208,30 @@ fn records_wait_with_their_acknowledgements_and_in_order() {
 }
 
 #[test]
+fn much_that_waited_comes_in_portions_and_in_order() {
+    let mut f = filter(&[]);
+    let line = |n: usize| format!(r#"{{"n":{n},"log":"{}"}}"#, "x".repeat(1000));
+    for n in 0..3000 {
+        apply(&mut f, &mut batch(&tag(ID), &[&line(n)]), &mut FilterCx::new(Time(0)));
+    }
+    f.put(&pod("{}", ID, "a"));
+    let (before, mut got) = (f.held(), Vec::new());
+    assert!(before > 3_000_000, "{before}");
+    let first = released(&mut f, false);
+    assert!(first.len() < 2000 && f.held() > before / 3 && f.due().is_some_and(|due| due <= rt::now()));
+    got.extend(first);
+    // What comes meanwhile comes behind.
+    apply(&mut f, &mut batch(&tag(ID), &[&line(3000)]), &mut FilterCx::new(Time(0)));
+    while f.held() > 0 {
+        got.extend(released(&mut f, false));
+    }
+    let numbers: Vec<usize> = got.iter().map(|l| l[5..].split(',').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(numbers, (0..3001).collect::<Vec<_>>());
+    assert_eq!(released(&mut f, false).len(), 0);
+    assert_eq!(f.due(), None);
+}
+
+#[test]
 fn what_waited_in_vain_is_marked() {
     let mut f = filter(&[("Kube_Meta_Wait", "0s"), ("Kube_Meta_Wait_Down", "0s")]);
     let mut b = batch(&tag(ID), &[r#"{"n":1}"#]);
