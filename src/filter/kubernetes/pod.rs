@@ -38,6 +38,8 @@ struct Container {
     id: Part,
     hash: Part,
     image: Part,
+    /// It had runs whose ids nobody tells of any more.
+    has_unknown_runs: bool,
 }
 
 /// A container of a pod.
@@ -141,6 +143,12 @@ impl Pod {
         self.containers.iter().find(|c| self.get(c.name) == name).map(|c| self.container(c))
     }
 
+    /// Whether a container of this name may have had an id that is not known: it has none yet, or was restarted more than once.
+    pub fn may_have_had(&self, name: &str) -> bool {
+        let mut all = self.containers.iter().filter(|c| self.get(c.name) == name);
+        all.all(|c| c.id.len == 0 || c.has_unknown_runs)
+    }
+
     /// The annotations that are for us, without the domain: name and value, in written order.
     pub fn hints(&self) -> impl Iterator<Item = (&str, &str)> {
         self.hints.iter().map(|(name, value)| (self.get(*name), self.get(*value)))
@@ -183,7 +191,7 @@ impl Making {
     }
 
     fn container(&mut self, json: &[u8]) {
-        let (mut name, mut id, mut hash, mut image, mut last) = Default::default();
+        let (mut name, mut id, mut hash, mut image, mut last, mut restarts) = Default::default();
         for (key, value) in entries(json) {
             let said = || text(value).unwrap_or_default();
             match key {
@@ -191,6 +199,9 @@ impl Making {
                 b"containerID" => id = said(),
                 b"imageID" => hash = said(),
                 b"image" => image = said(),
+                b"restartCount" => {
+                    restarts = std::str::from_utf8(value).ok().and_then(|n| n.parse().ok()).unwrap_or(0u64)
+                }
                 b"lastState" => last = find_text(value, &["terminated", "containerID"]),
                 _ => {}
             }
@@ -200,6 +211,7 @@ impl Making {
             id: self.part(bare(&id)),
             hash: self.part(if hash.contains(':') { bare(&hash) } else { "" }),
             image: self.part(&image),
+            has_unknown_runs: restarts > u64::from(last.is_some()),
         };
         self.containers.push(container);
         if let Some(last) = last {

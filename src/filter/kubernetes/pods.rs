@@ -52,7 +52,7 @@ pub enum Source {
 pub enum Found {
     /// The pod.
     Is(Rc<Pod>),
-    /// A pod of this name, which does not have this container, or not yet.
+    /// A pod of this name, of which the container may be, as far as is known.
     Like(Rc<Pod>),
     /// Nothing.
     Unknown,
@@ -182,7 +182,9 @@ impl Pods {
         } else {
             all.last()
         };
-        match (found, all.last()) {
+        // The metadata of another pod is worse than none.
+        let may_be = |e: &&Entry| names.id.is_empty() || e.pod.may_have_had(&names.container);
+        match (found, newest_first().find(may_be)) {
             (Some(e), _) => Found::Is(e.pod.clone()),
             (None, Some(e)) => Found::Like(e.pod.clone()),
             (None, None) => Found::Unknown,
@@ -248,6 +250,32 @@ mod tests {
             ["is 1", "is 2", "is 2"]
         );
         assert_eq!([found(&p, "a", "", "u1"), found(&p, "a", "", "u3")], ["is 1", "like 2"]);
+    }
+
+    #[test]
+    fn a_pod_that_cannot_have_had_a_container_is_not_taken_for_its_own() {
+        let of = |id: &str| Names { container: "c".into(), ..names("a", id, "") };
+        let mut p = pods();
+        p.put(&json("a", "u1", &[], "1"), Source::Answer(Instant::now()), None);
+        assert!(matches!(p.find(&of("1")), Found::Like(_)), "its id is not told yet");
+        p.put(&json("a", "u2", &["2"], "2"), Source::Watch, None);
+        assert!(matches!(p.find(&of("1")), Found::Like(pod) if pod.entries().contains("\"l\":\"1\"")), "the older one");
+        let mut p = pods();
+        p.put(&json("a", "u2", &["2"], "2"), Source::Watch, None);
+        assert_eq!(p.find(&of("1")), Found::Unknown);
+        let restarted = |n: u32, last: &str| {
+            let last = if last.is_empty() {
+                String::new()
+            } else {
+                format!(r#""lastState":{{"terminated":{{"containerID":"x://{last}"}}}},"#)
+            };
+            let text = String::from_utf8(json("a", "u2", &["2"], "2")).unwrap();
+            text.replace(r#"{"name":"c","#, &format!(r#"{{{last}"restartCount":{n},"name":"c","#)).into_bytes()
+        };
+        for (n, last, is_like) in [(0, "", false), (1, "", true), (1, "9", false), (2, "9", true)] {
+            p.put(&restarted(n, last), Source::Watch, None);
+            assert_eq!(matches!(p.find(&of("1")), Found::Like(_)), is_like, "{n} {last}");
+        }
     }
 
     #[test]

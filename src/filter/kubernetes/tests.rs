@@ -265,11 +265,23 @@ fn a_pod_made_anew_gets_its_own_labels() {
 #[test]
 fn a_container_that_nobody_tells_of_is_one_of_the_pod_of_its_name() {
     let mut f = filter(&[("Kube_Meta_Wait", "0s"), ("Kube_Meta_Wait_Down", "0s")]);
-    f.put(&pod("{}", "other", "a"));
+    // Ids of its earlier runs are told by nobody.
+    let often =
+        String::from_utf8(pod("{}", "other", "a")).unwrap().replace(r#""imageID""#, r#""restartCount":2,"imageID""#);
+    f.put(often.as_bytes());
     let mut b = batch(&tag(ID), &["{}"]);
     apply(&mut f, &mut b, &mut FilterCx::new(Time(0)));
     let got = released(&mut f, false);
     assert!(got[0].contains(r#""app":"a""#) && got[0].contains(ID), "{got:?}");
+}
+
+#[test]
+fn a_container_of_another_pod_of_the_same_name_does_not_get_its_metadata() {
+    let mut f = filter(&[("Kube_Meta_Wait", "0s"), ("Kube_Meta_Wait_Down", "0s")]);
+    f.put(&pod("{}", "other", "a"));
+    apply(&mut f, &mut batch(&tag(ID), &["{}"]), &mut FilterCx::new(Time(0)));
+    let got = released(&mut f, false);
+    assert!(got[0].contains(r#""meta":"unavailable""#) && !got[0].contains("app\":\"a"), "{got:?}");
 }
 
 #[test]
