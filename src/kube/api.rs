@@ -178,6 +178,11 @@ impl Api {
         let body = answer.whole(MAX_STATUS, PATIENCE).await.ok().flatten().unwrap_or_default();
         Err(match (Fail::of(status, &body, target, wait), token) {
             (Fail::Unauthorized(said), Err(why)) => Fail::Unauthorized(format!("{said}; there is none: {why}")),
+            // Nobody in particular may do nothing: no rule helps with that.
+            (Fail::Forbidden(_), Err(why)) => {
+                let said = super::fail::words(&body);
+                Fail::Unauthorized(format!("access is refused (403, {said}): no token was sent, {why}"))
+            }
             (fail, _) => fail,
         })
     }

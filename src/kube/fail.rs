@@ -76,7 +76,7 @@ fn comma(said: &str) -> String {
 }
 
 /// The message of a `Status`, or the start of the text.
-fn words(body: &[u8]) -> String {
+pub(super) fn words(body: &[u8]) -> String {
     let text =
         json_span::find_text(body, &["message"]).unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });

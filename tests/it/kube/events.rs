@@ -283,3 +283,51 @@ fn certificates_are_checked_and_what_is_wrong_is_said() {
     run.wait_stderr("of another authority of the same name than the one in Kube_CA_File");
     run.term().code(0);
 }
+
+#[test]
+#[cfg(feature = "tls")]
+fn a_pod_without_the_clusters_names_takes_the_address_of_its_environment() {
+    let mut lab = Lab::new("kube-events-env");
+    let kube = Kube::tls();
+    kube.put("events", event("a", 1, 10));
+    lab.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", &kube.port().to_string());
+    lab.write("token", "t1");
+    lab.write("ca.pem", kube.ca.as_ref().unwrap());
+    let conf = conf(&kube, "");
+    let url = conf.lines().find(|l| l.contains("Kube_URL")).unwrap();
+    let mut run = lab.start(&conf.replace(url, ""));
+    run.wait_stdout("\"a\"");
+    run.term().code(0);
+}
+
+#[test]
+fn without_a_token_that_is_what_is_missing() {
+    let lab = Lab::new("kube-events-anonymous");
+    let kube = Kube::plain();
+    kube.forbid("list", "events");
+    let mut run = lab.start(&conf(&kube, ""));
+    run.wait_stderr("access is refused (403, events is forbidden");
+    run.wait_stderr("no token was sent, Kube_Token_File 'token' cannot be read: No such file or directory");
+    kube.allow_all();
+    run.term().code(0).silent_about(&["ClusterRole"]);
+}
+
+/// Slow is not dead, and what comes in pieces comes.
+#[test]
+fn a_slow_server_is_waited_for() {
+    let lab = Lab::new("kube-events-slow");
+    let kube = Kube::plain();
+    kube.slow(Duration::from_millis(300));
+    kube.page(2);
+    for n in 0..5 {
+        kube.put("events", event(&format!("e{n}"), 1, 60));
+    }
+    let mut run = start(&lab, &kube, "    Kube_Watch_Timeout 1\n");
+    run.wait_for("the list", |p| got(&p.stdout()).len() == 5);
+    // Watches end after a second, and follow each other without a new list.
+    lab.wait("some watches", || kube.count("watch") >= 4);
+    kube.put("events", event("late", 1, 0));
+    run.wait_stdout("\"late\"");
+    let done = run.term().code(0).silent_about(&["cannot"]);
+    assert_eq!((got(&done.stdout).len(), kube.count("list")), (6, 3), "{}", done.report());
+}
