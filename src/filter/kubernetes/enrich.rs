@@ -134,12 +134,15 @@ impl Enricher {
                 }
                 (Some(pod), true)
             }
-            Found::Like(pod) => {
+            found @ (Found::Like(_) | Found::Other) => {
                 // The watch will tell.
                 if !self.known.pods.borrow().is_watched(&names.key) {
                     self.known.want(&names.key, now, AGAIN);
                 }
-                (Some(pod), false)
+                match found {
+                    Found::Like(pod) => (Some(pod), false),
+                    _ => (None, false),
+                }
             }
             Found::Unknown => {
                 self.known.want(&names.key, now, self.wanted.negative_ttl);

@@ -54,6 +54,8 @@ pub enum Found {
     Is(Rc<Pod>),
     /// A pod of this name, of which the container may be, as far as is known.
     Like(Rc<Pod>),
+    /// Pods of this name, none of which had this container.
+    Other,
     /// Nothing.
     Unknown,
 }
@@ -187,7 +189,7 @@ impl Pods {
         match (found, newest_first().find(may_be)) {
             (Some(e), _) => Found::Is(e.pod.clone()),
             (None, Some(e)) => Found::Like(e.pod.clone()),
-            (None, None) => Found::Unknown,
+            (None, None) => Found::Other,
         }
     }
 
@@ -230,6 +232,7 @@ mod tests {
         match pods.find(&names(pod, id, uid)) {
             Found::Is(pod) => format!("is {}", label(&pod)),
             Found::Like(pod) => format!("like {}", label(&pod)),
+            Found::Other => "other".into(),
             Found::Unknown => "unknown".into(),
         }
     }
@@ -262,7 +265,7 @@ mod tests {
         assert!(matches!(p.find(&of("1")), Found::Like(pod) if pod.entries().contains("\"l\":\"1\"")), "the older one");
         let mut p = pods();
         p.put(&json("a", "u2", &["2"], "2"), Source::Watch, None);
-        assert_eq!(p.find(&of("1")), Found::Unknown);
+        assert_eq!(p.find(&of("1")), Found::Other);
         let restarted = |n: u32, last: &str| {
             let last = if last.is_empty() {
                 String::new()

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 4;
 const WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// What was refused is tried again: a server that starts refuses for a moment what it allows later, and rights may be given meanwhile.
-const REFUSED: Duration = Duration::from_secs(5);
+const REFUSED: Duration = Duration::from_secs(2);
 /// The kubelet tells of all its pods at once: it is not asked more often.
 const KUBELET_REST: Duration = Duration::from_secs(1);
 /// The same complaint is made so seldom.

@@ -101,15 +101,14 @@ impl<'a> Site<'a> {
         let _ = ureq::delete(format!("http://127.0.0.1:{}/{index}", self.search.port)).call();
     }
 
-    /// Documents of an index.
+    /// Documents of an index, as of a second ago.
     pub fn stored(&self, index: &str) -> u64 {
-        self.refresh(index);
         let count = real::get(self.search.port, &format!("/{index}/_count"));
         count.and_then(|v| v["count"].as_u64()).unwrap_or(0)
     }
 
     /// What is stored is seen.
-    pub fn refresh(&self, index: &str) {
+    fn refresh(&self, index: &str) {
         let _ = real::get(self.search.port, &format!("/{index}/_refresh"));
     }
 
@@ -142,7 +141,7 @@ impl<'a> Site<'a> {
                 (last, since) = (now, Instant::now());
             }
             assert!(since.elapsed() < limit, "{now} of {want} documents arrived\n{}", run.show(None));
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(250));
         }
     }
 }
