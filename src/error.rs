@@ -1,5 +1,6 @@
 //! What went wrong and where: diagnostics with a place in a file, and the errors of a running pipeline.
 
+use crate::util::sort;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -165,7 +166,7 @@ impl Diags {
             }
         }
         let mut all: Vec<&Diag> = self.list.iter().collect();
-        all.sort_by_key(|d| match &d.place {
+        sort::by_key(&mut all, |d| match &d.place {
             Some(p) => (files.iter().position(|f| *f == &*p.file).unwrap_or(usize::MAX), p.line, p.col),
             None => (usize::MAX, u32::MAX, u32::MAX),
         });

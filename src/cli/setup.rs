@@ -8,6 +8,7 @@ use crate::conf::Section;
 use crate::conf::common::{NetOut, TlsClient};
 use crate::error::Diags;
 use crate::net::{ClientTls, HttpClient};
+use crate::util::sort;
 use serde_json::Value;
 use std::fmt::Write;
 use std::fs;
@@ -63,7 +64,7 @@ pub fn run(setup: &Setup) -> Result<String, String> {
 fn named(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
     let mut found: Vec<PathBuf> = entries.filter(|p| p.extension().is_some_and(|e| e == ending)).collect();
-    found.sort();
+    sort::ascending(&mut found);
     found
 }
 

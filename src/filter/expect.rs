@@ -6,6 +6,7 @@ use crate::event::template::write_plain;
 use crate::event::{Accessor, Batch, Cell, Cells, Draft, Key, Value};
 use crate::fmt::json_write::{JsonOpts, write_map};
 use crate::plugin::MakeCx;
+use crate::util::sort;
 
 /// The plugin.
 pub static PLUGIN: FilterPlugin = FilterPlugin {
@@ -110,7 +111,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Filter>> {
     if rules.is_empty() {
         cx.diags.warn(&cx.section.place, format!("{} no rules has been defined: nothing is checked", cx.section.who()));
     }
-    rules.sort_by_key(|r| r.0);
+    sort::by_key(&mut rules, |r| r.0);
     Some(Box::new(Expect {
         label: cx.label(),
         rules: rules.into_iter().map(|r| r.1).collect::<Option<_>>()?,

@@ -5,6 +5,7 @@ use crate::conf::{Item, Many, PluginInfo};
 use crate::event::{Accessor, Batch, Cells};
 use crate::parse::regex::Regex;
 use crate::plugin::MakeCx;
+use crate::util::sort;
 
 /// The plugin.
 pub static PLUGIN: FilterPlugin = FilterPlugin {
@@ -71,7 +72,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Filter>> {
     for (list, keeps) in [(conf.regex, true), (conf.exclude, false)] {
         rules.extend(list.into_iter().map(|item| (item.ordinal, rule(cx, &item, keeps))));
     }
-    rules.sort_by_key(|r| r.0);
+    sort::by_key(&mut rules, |r| r.0);
     if rules.is_empty() {
         cx.diags.warn(&cx.section.place, format!("{} no rule is given: every record is kept", cx.section.who()));
     }

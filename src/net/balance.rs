@@ -1,5 +1,6 @@
 //! Several destinations for the same data: taken in turn, and left out for a while when they fail.
 
+use crate::util::sort;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ impl<T> Balance<T> {
         let begin = self.next.get() % count;
         let mut order: Vec<usize> = (0..self.nodes.len()).map(|i| (begin + i) % count).collect();
         // A stable sort: those that work keep their order.
-        order.sort_by_key(|&i| out(i));
+        sort::by_key(&mut order, |&i| out(i));
         self.next.set(order.first().map_or(0, |first| first + 1));
         order
     }

@@ -9,6 +9,7 @@ mod system;
 
 use crate::conf::common::{DnsMode, DnsResolver, NetOut};
 use crate::rt::{Notify, Workers, spawn};
+use crate::util::sort;
 use cache::Cache;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
@@ -82,8 +83,8 @@ impl Prefer {
     pub fn sort(self, addrs: &mut [SocketAddr]) {
         match self.family {
             None => {}
-            Some(Family::V4) => addrs.sort_by_key(SocketAddr::is_ipv6),
-            Some(Family::V6) => addrs.sort_by_key(SocketAddr::is_ipv4),
+            Some(Family::V4) => sort::by_key(addrs, SocketAddr::is_ipv6),
+            Some(Family::V6) => sort::by_key(addrs, SocketAddr::is_ipv4),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::fmt::json_read::JsonReader;
 use crate::time::Time;
 use crate::time::strptime::TimeFormat;
 use crate::time::zone::Zone;
+use crate::util::sort;
 use std::rc::Rc;
 
 crate::conf_enum! {
@@ -292,7 +293,7 @@ impl At<'_> {
         let merge = merge.into_iter().map(|item| (item.ordinal, Target::Record, item.value));
         let replace = replace.into_iter().map(|item| (item.ordinal, Target::Field, item.value));
         let mut all: Vec<_> = merge.chain(replace).collect();
-        all.sort_by_key(|(ordinal, ..)| *ordinal);
+        sort::by_key(&mut all, |(ordinal, ..)| *ordinal);
         let mut rules = DecodeRules::default();
         for (_, target, rule) in all {
             rules.push(target, rule);

@@ -4,6 +4,7 @@ use super::def::ParserDef;
 use super::multiline::{self, MultilineDef};
 use crate::conf::{Section, ini};
 use crate::error::{Diags, Place};
+use crate::util::sort;
 use crate::util::suggest::nearest;
 use std::cell::OnceCell;
 use std::fmt;
@@ -150,7 +151,7 @@ impl ParserSet {
             Some(near) => format!("Did you mean '{near}'?"),
             None => {
                 let mut names: Vec<_> = self.names().collect();
-                names.sort_unstable();
+                sort::ascending(&mut names);
                 names.dedup();
                 let known = names.join(", ");
                 format!("Define it in a file named in [SERVICE] Parsers_File, or use one of: {known}")

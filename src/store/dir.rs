@@ -1,6 +1,7 @@
 //! The folder of chunk files: `<storage.path>/<input>/<pid>-<seconds>.<nanoseconds>.flb`, as Fluent Bit lays it out.
 
 use super::files::SPARE;
+use crate::util::sort;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::cmp::Ordering;
@@ -146,7 +147,7 @@ pub fn scan(root: &Path) -> (Vec<Found>, Vec<String>) {
         }
     }
     problems.extend(stray.said(root, "a chunk file belongs into the folder of its input"));
-    found.sort_unstable_by(Found::cmp);
+    sort::by(&mut found, Found::cmp);
     (found, problems)
 }
 

@@ -1,5 +1,6 @@
 //! Finding the files that a path pattern names. The one module here that does I/O: it reads directories.
 
+use crate::util::sort;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -52,7 +53,7 @@ pub fn glob(pattern: &Path) -> Found {
     if text.ends_with(b"/") {
         places.retain(|place| place.is_dir());
     }
-    places.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    sort::by(&mut places, |a, b| a.as_os_str().cmp(b.as_os_str()));
     places.dedup();
     found.paths = places;
     found

@@ -15,5 +15,6 @@ pub mod percent;
 pub mod ratelimit;
 pub mod rng;
 pub mod size;
+pub mod sort;
 pub mod suggest;
 pub mod wildcard;

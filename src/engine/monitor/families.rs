@@ -4,6 +4,7 @@
 use crate::engine::core::Core;
 use crate::engine::stats::{InputStats, OutputStats};
 use crate::fmt::prometheus::{Family, Type};
+use crate::util::sort;
 use std::time::SystemTime;
 
 /// The process itself.
@@ -137,7 +138,7 @@ pub(super) fn v1(core: &Core, uptime: u64) -> Vec<Family> {
     all.retain(|f| {
         f.name.starts_with("fluentbit_") && f.name.ends_with("_total") && f.name != "fluentbit_filter_records_total"
     });
-    all.sort_by_key(|f| f.name);
+    sort::by_key(&mut all, |f| f.name);
     let help = "Start of the program, in seconds since 1970";
     let mut start = started(&[], uptime);
     (start.name, start.help) = ("process_start_time_seconds", help);

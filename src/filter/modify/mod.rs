@@ -7,6 +7,7 @@ use super::{Filter, FilterCx, FilterPlugin, words};
 use crate::conf::{Item, Many, PluginInfo};
 use crate::event::{Batch, Draft};
 use crate::plugin::MakeCx;
+use crate::util::sort;
 use condition::Condition;
 use rule::{Action, Rule};
 
@@ -89,7 +90,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Filter>> {
             rules.push((item.ordinal, parsed(cx, &item, |words| Rule::parse(action, words))));
         }
     }
-    rules.sort_by_key(|r| r.0);
+    sort::by_key(&mut rules, |r| r.0);
     if rules.is_empty() {
         cx.diags.warn(&cx.section.place, format!("{} no rule is given: nothing is changed", cx.section.who()));
     }

@@ -2,6 +2,7 @@
 
 use super::pages::{Direct, Paged, Pages};
 use crate::fmt::journal::{Cursor, Damage, Entry, Id, Journal, State};
+use crate::util::sort;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -30,7 +31,7 @@ pub(super) fn find(path: Option<&str>) -> Found {
             }
         }
     }
-    found.files.sort();
+    sort::ascending(&mut found.files);
     found
 }
 

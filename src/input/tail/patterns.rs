@@ -2,6 +2,7 @@
 
 use crate::util::glob::{Found, glob};
 use crate::util::path_glob::PathGlob;
+use crate::util::sort;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,7 @@ impl Patterns {
         }
         all.paths.retain(|path| !self.excludes(path));
         if self.include.len() > 1 {
-            all.paths.sort_unstable();
+            sort::ascending(&mut all.paths);
             all.paths.dedup();
         }
         all
@@ -95,7 +96,7 @@ impl Patterns {
                 dir.push(".");
             }
         }
-        all.sort_unstable();
+        sort::ascending(&mut all);
         all.dedup();
         all
     }

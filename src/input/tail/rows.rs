@@ -1,6 +1,7 @@
 //! What a database remembers of files: the positions that a restart goes on from.
 
 use super::file::FileId;
+use crate::util::sort;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub struct Rows {
 impl Rows {
     /// All rows of a database.
     pub fn new(mut list: Vec<Row>) -> Self {
-        list.sort_unstable_by_key(|row| (row.inode, std::cmp::Reverse(row.id)));
+        sort::by_key(&mut list, |row| (row.inode, std::cmp::Reverse(row.id)));
         Self { list }
     }
 

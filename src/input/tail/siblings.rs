@@ -6,6 +6,7 @@ use super::file::{FileId, open};
 use super::last::Last;
 use super::names::{is_alike, is_numbered};
 use super::state::State;
+use crate::util::sort;
 use std::collections::VecDeque;
 use std::fs::DirEntry;
 use std::os::fd::OwnedFd;
@@ -117,7 +118,7 @@ impl State {
                 break;
             }
         }
-        found.sort_by_key(|s: &Sibling| (s.facts.written, s.facts.born));
+        sort::by_key(&mut found, |s: &Sibling| (s.facts.written, s.facts.born));
         found
     }
 

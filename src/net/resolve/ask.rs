@@ -3,6 +3,7 @@
 use super::system::{self, Servers};
 use super::{Failure, Found, Via};
 use crate::fmt::dns_query::{A, AAAA, Reply, query, reply};
+use crate::util::sort;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind, Read, Write};
@@ -220,6 +221,6 @@ fn usable(addrs: Vec<IpAddr>) -> Vec<SocketAddr> {
         UdpSocket::bind((any, 0)).and_then(|s| s.connect((ip, 53))).is_ok()
     };
     let mut all: Vec<_> = addrs.into_iter().map(|ip| (!has_way(ip), ip.is_ipv4(), SocketAddr::new(ip, 0))).collect();
-    all.sort_by_key(|(lost, v4, _)| (*lost, *v4));
+    sort::by_key(&mut all, |(lost, v4, _)| (*lost, *v4));
     all.into_iter().map(|(.., addr)| addr).collect()
 }

@@ -1,6 +1,7 @@
 //! Certificates and keys from PEM files.
 
 use super::Problem;
+use crate::util::sort;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pkcs8::EncryptedPrivateKeyInfoRef;
@@ -95,7 +96,7 @@ pub(super) fn authorities(file: Option<&str>, dir: Option<&str>) -> Result<Vec<C
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|p| p.is_file())
             .collect();
-        files.sort();
+        sort::ascending(&mut files);
         let before = all.len();
         for bytes in files.iter().filter_map(|p| fs::read(p).ok()) {
             all.extend(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok));

@@ -1,6 +1,7 @@
 //! Settings made from files: read again when the files change, at the next handshake. Nothing wakes up for that.
 
 use super::Problem;
+use crate::util::sort;
 use rustls::pki_types::UnixTime;
 use std::fmt;
 use std::fs;
@@ -112,7 +113,7 @@ pub(super) fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
         all.push(found.ok().map(stamp));
         if is_dir {
             let mut inside: Vec<_> = fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path()).collect();
-            inside.sort();
+            sort::ascending(&mut inside);
             all.extend(
                 inside.iter().take(FILES).map(|p| fs::metadata(p).ok().filter(fs::Metadata::is_file).map(stamp)),
             );

@@ -1,6 +1,7 @@
 //! `tls.ciphers`: suites by the names and groups of OpenSSL's cipher lists, or by those of IANA.
 
 use super::Problem;
+use crate::util::sort;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{CipherSuite, SupportedCipherSuite};
 use std::sync::Arc;
@@ -56,7 +57,7 @@ fn choose<'a>(list: &'a str, served: &[SupportedCipherSuite]) -> (Vec<SupportedC
             // What is not there need not be taken away.
             "-" => chosen.retain(|s| !named(s)),
             // To the end of the list.
-            "+" => chosen.sort_by_key(named),
+            "+" => sort::by_key(&mut chosen, named),
             _ => {
                 let before = served.iter().filter(|s| named(s));
                 if before.clone().next().is_none() {

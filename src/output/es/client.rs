@@ -5,6 +5,7 @@ use crate::net::HttpClient;
 use crate::net::http::Answer;
 use crate::output::request::{quote, shorten};
 use crate::output::{Outcome, Why};
+use crate::util::sort;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{Read, Write};
@@ -165,7 +166,7 @@ impl Client {
         let again = left.refused.drain(refused..).map(|r| r.0).chain(judged.map(|i| i.1));
         left.retry.extend(again);
         if let Some(new) = left.retry.get_mut(retried..) {
-            new.sort_unstable();
+            sort::ascending(new);
         }
         left.why.get_or_insert(problem);
     }

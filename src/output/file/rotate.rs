@@ -5,6 +5,7 @@
 use crate::rt::{Task, Workers, spawn};
 use crate::time::Time;
 use crate::time::civil::Civil;
+use crate::util::sort;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::cell::RefCell;
@@ -131,7 +132,7 @@ fn rotated(path: &Path) -> io::Result<Vec<Rotated>> {
             all.push(Rotated { path: entry.path(), stamp: stamp.to_owned(), number, gzipped });
         }
     }
-    all.sort_by(|a, b| (&a.stamp, a.number).cmp(&(&b.stamp, b.number)));
+    sort::by(&mut all, |a, b| (&a.stamp, a.number).cmp(&(&b.stamp, b.number)));
     Ok(all)
 }
 

@@ -5,6 +5,7 @@ use super::settings::Settings;
 use crate::fmt::kafka::metadata::{self, Metadata};
 use crate::fmt::kafka::{Api, request};
 use crate::net::Target;
+use crate::util::sort;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -85,7 +86,7 @@ impl Cluster {
     /// Any broker, those first to which there is a connection.
     pub fn some_broker(&self) -> Vec<Rc<Broker>> {
         let mut all = self.brokers.borrow().clone();
-        all.sort_by_key(|b| !b.is_connected());
+        sort::by_key(&mut all, |b| !b.is_connected());
         all
     }
 

@@ -6,6 +6,7 @@ use crate::fmt::kafka::Compression;
 use crate::fmt::kafka::record::{HEAD, Head, read_batch, record_len, write_batch, write_record};
 use crate::fmt::kafka::sasl::ProducerId;
 use crate::output::Why;
+use crate::util::sort;
 use rustc_hash::FxHashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
@@ -219,7 +220,7 @@ impl Job {
     pub fn left(&self) -> Vec<u32> {
         let open = self.batches.iter().filter(|b| b.fate != Fate::Settled);
         let mut left: Vec<u32> = open.flat_map(|b| &b.places).chain(&self.homeless).copied().collect();
-        left.sort_unstable();
+        sort::ascending(&mut left);
         left
     }
 }

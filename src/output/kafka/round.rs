@@ -8,6 +8,7 @@ use crate::fmt::kafka::produce::{self, Answer, Part};
 use crate::fmt::kafka::record::Head;
 use crate::fmt::kafka::{Api, request};
 use crate::rt::LocalFuture;
+use crate::util::sort;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -77,7 +78,7 @@ impl Producer {
                 }
             }
         }
-        parts.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
+        sort::by_key(&mut parts, |(n, _)| std::cmp::Reverse(*n));
         for (n, parts) in parts {
             attempt.job.batches.splice(n..=n, parts);
         }
@@ -130,7 +131,7 @@ impl Producer {
         let settings = &*self.settings;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         let mut list: Vec<&Batch> = list.iter().filter_map(|n| batches.get(*n)).collect();
-        list.sort_by(|a, b| a.topic.cmp(&b.topic));
+        sort::by(&mut list, |a, b| a.topic.cmp(&b.topic));
         let part = |b: &&'_ Batch| Head {
             compression: b.compression,
             timestamp: now,

@@ -20,6 +20,7 @@ use crate::fmt::resp;
 use crate::plugin::MakeCx;
 use crate::rt::LocalFuture;
 use crate::util::ratelimit::RateLimit;
+use crate::util::sort;
 use conf::{DataType, Push, RedisConf};
 use judge::Verdict;
 use server::{Command, Server};
@@ -280,7 +281,7 @@ impl Redis {
         let len = order.len();
         let place = |n: usize| (n + len - turn % len) % len;
         let busy = |server: &Server| if self.is_spread { server.busy.get() } else { 0 };
-        order.sort_by_key(|(n, server)| (server.rests(now), busy(server), place(*n)));
+        sort::by_key(&mut order, |(n, server)| (server.rests(now), busy(server), place(*n)));
         order.into_iter().map(|(_, server)| server).collect()
     }
 

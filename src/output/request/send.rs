@@ -6,6 +6,7 @@ use crate::fmt::codec::Codec;
 use crate::net::HttpClient;
 use crate::net::http::Answer;
 use crate::output::{Outcome, Why};
+use crate::util::sort;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,8 +64,8 @@ impl Sent {
         if self.refused.len() == records && self.refused.first().is_some_and(|r| is_one(&r.1)) {
             return Outcome::Drop(self.refused.swap_remove(0).1);
         }
-        self.retry.sort_unstable();
-        self.refused.sort_unstable_by_key(|r| r.0);
+        sort::ascending(&mut self.retry);
+        sort::by_key(&mut self.refused, |r| r.0);
         Outcome::Part { retry: self.retry, why, refused: self.refused }
     }
 }
