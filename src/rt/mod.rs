@@ -8,6 +8,8 @@ mod fd_writer;
 mod io;
 #[cfg(test)]
 pub mod leap;
+#[cfg(feature = "pcap")]
+pub mod libpcap;
 mod notify;
 mod reactor;
 mod signal;

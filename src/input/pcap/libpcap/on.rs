@@ -31,6 +31,7 @@ impl Handle {
     /// # Errors
     /// When the interface cannot be captured from.
     pub fn open(name: &str, terms: &Terms) -> Result<Self, Refusal> {
+        rt::libpcap::load().map_err(Refusal::Other)?;
         let mut capture = activate(name, terms).map_err(|e| refusal(name, &e))?;
         let mut applied = Err(Refusal::Filter("there is none".into()));
         for text in &terms.filters {
@@ -171,6 +172,7 @@ fn refusal(name: &str, e: &pcap::Error) -> Refusal {
 /// # Errors
 /// When the system does not say.
 pub fn interfaces() -> Result<Vec<Interface>, String> {
+    rt::libpcap::load()?;
     let all = Device::list().map_err(|e| format!("cannot list the interfaces: {}", said(&e)))?;
     Ok(all.into_iter().map(Interface::from).collect())
 }
@@ -190,6 +192,7 @@ impl From<Device> for Interface {
 
 /// The link type of an interface; `None` where it cannot be opened.
 pub fn link_type(name: &str) -> Option<LinkType> {
+    rt::libpcap::load().ok()?;
     let capture = pcap::Capture::from_device(name).ok()?.buffer_size(1 << 19).open().ok()?;
     u16::try_from(capture.get_datalink().0).ok().map(LinkType)
 }
@@ -203,6 +206,7 @@ impl Filter {
     /// # Errors
     /// libpcap's words about the text, or about the link type.
     pub fn compile(text: &str, link: LinkType) -> Result<Self, String> {
+        rt::libpcap::load()?;
         // The numbers of files and of libpcap differ here (LINKTYPE_RAW, DLT_RAW).
         let dlt = if link == LinkType::RAW { LinkType::RAW_12 } else { link };
         let dead = pcap::Capture::dead(Linktype(i32::from(dlt.0))).map_err(|e| said(&e))?;
