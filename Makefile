@@ -7,6 +7,7 @@
 #   make chart    the Helm chart against the plain manifests: builds Helm with Go where there is none, some five minutes at first
 #   make kubernetes   a real kube-apiserver, etcd and Elasticsearch around a node's logs: builds the former two with Go, some ten
 #                     minutes at first, then some twenty; KUBERNETES_PODS=20 KUBERNETES_MB=1 makes it small; as root
+#   make layout   writes link/startup.ld anew: which functions stand side by side
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
 #   make cross    static programs for other processors, in target/dist; TARGET=aarch64-unknown-linux-musl builds one
 #   make image    the container image of them all, and its tests; PROCESSORS="amd64 arm64" takes some
@@ -16,7 +17,7 @@ REPEATS ?= 3
 PROFILE ?= release
 PROCESSORS ?= amd64 arm64 armv7 armv6
 
-.PHONY: run test faults live beats bench cross image docs bless fuzz clean chart kubernetes
+.PHONY: run test faults live beats layout bench cross image docs bless fuzz clean chart kubernetes
 
 run:
 	scripts/setup.sh build
@@ -53,6 +54,11 @@ kubernetes:
 	cargo build --release
 	COLLECTOR_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}/release/collector")" \
 	    cargo test --test it -- --ignored --nocapture --test-threads 1 kube::real::
+
+layout:
+	scripts/setup.sh bench
+	CARGO_PROFILE_RELEASE_STRIP=none cargo build --release --bin collector
+	python3 scripts/layout.py "$${CARGO_TARGET_DIR:-target}/release/collector"
 
 bench:
 	scripts/setup.sh bench
