@@ -143,5 +143,7 @@ fn node(runtime: Runtime, build: bool, pods: u64, lines: u64) {
     println!(
         "{name}: {pods} pods, {all} lines, {rotations} rotations, 0 lost, 0 twice, all with metadata; {requests} requests: {kinds}"
     );
-    assert!(requests < pods as usize, "{requests} requests: {kinds}");
+    // Here lines may come sooner than the watch tells of their pod, which is then asked for, once.
+    let most = if build { pods } else { 2 * pods };
+    assert!(requests < most as usize, "{requests} requests: {kinds}");
 }
