@@ -100,6 +100,8 @@ pub(super) struct Core {
     pub(super) release_sooner: Notify,
     /// A filter has more to give back than there is room for.
     pub(super) release_stalled: Cell<bool>,
+    /// Chunks looked at to make room, so far: it must not grow with the product of tags and commits.
+    pub(super) looks: Cell<u64>,
     /// The number in the last chunk's name, in ns.
     named: Cell<u64>,
     pool: RefCell<Vec<Batch>>,
@@ -185,6 +187,7 @@ impl Core {
             release_at: Cell::new(None),
             release_sooner: Notify::default(),
             release_stalled: Cell::new(false),
+            looks: Cell::new(0),
             named: Cell::new(0),
             pool: RefCell::default(),
             next_task: Cell::new(0),
@@ -291,7 +294,7 @@ impl Core {
 
     /// A destination is down, or a limit is reached: what is on the disk leaves memory.
     pub(super) fn relieve(&self) {
-        if self.is_any_down() {
+        if self.is_any_down() && self.all_inputs().filter(|i| i.is_lazy()).any(|i| i.take_unsaved()) {
             super::saver::save(self, None);
         }
         for input in self.all_inputs() {

@@ -1,10 +1,11 @@
 //! The engine's side of an input: open batches per tag, filters, back-pressure by exact bytes.
 
 mod handle;
+mod press;
 
 use super::chunk::Chunk;
 use super::core::{Core, Shutdown};
-use super::gate::{Gate, Over};
+use super::gate::Gate;
 use super::route::Route;
 use super::stats::InputStats;
 use super::storage::ChunkFile;
@@ -12,17 +13,20 @@ use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
 use crate::filter::{Emitted, FilterCx};
 use crate::input::{Ack, Intake, Patience};
-use crate::rt::{self, Notify};
+use crate::rt::Notify;
 use crate::time::Time;
 use crate::util::ratelimit::RateLimit;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::SystemTime;
 
 /// A batch is closed when its records use this much memory, in bytes. Fluent Bit's 2 MB leave a processor's own cache:
 /// parsing and sending measured 10 % dearer, and memory is a third higher.
 pub(super) const CHUNK_BYTES: usize = 640 << 10;
+/// Tags of fresh commits that are remembered; with more of them all open batches are looked at.
+const TOUCHED: usize = 256;
 /// Rounds of re-emission one record may make before it is dropped: two rewrite rules can feed each other for ever.
 const MAX_ROUNDS: u32 = 16;
 
@@ -75,7 +79,13 @@ pub(super) struct InputState {
     spec: Spec,
     streams: RefCell<FxHashMap<Tag, Stream>>,
     /// Its chunks that are in memory, oldest first, and perhaps some that are not any more.
-    up: RefCell<Vec<Weak<Chunk>>>,
+    up: RefCell<VecDeque<Weak<Chunk>>>,
+    /// How many of the newest of them the last look for what can leave memory went through.
+    looked: Cell<usize>,
+    /// Some were not on their way to the disk yet when they were made.
+    unsaved: Cell<bool>,
+    /// Tags of commits since the last flush.
+    touched: RefCell<Vec<Tag>>,
     room: Notify,
     paused: Cell<bool>,
     pause_said: Cell<bool>,
@@ -114,6 +124,9 @@ impl InputState {
             gate: Gate::new(spec.limit, &core.total),
             streams: RefCell::default(),
             up: RefCell::default(),
+            looked: Cell::new(0),
+            unsaved: Cell::new(false),
+            touched: RefCell::default(),
             room: Notify::default(),
             paused: Cell::new(false),
             pause_said: Cell::new(false),
@@ -157,25 +170,49 @@ impl InputState {
     /// chunks for a destination that is down would cost more than they hold. What its input has not committed yet is left
     /// alone: no filter has seen it. Answers whether some stay.
     pub(super) fn flush(self: &Rc<Self>, core: &Rc<Core>, force: bool) -> bool {
-        let wanted = |tag: &Tag, stream: &Stream| {
-            if !stream.batch.fresh().is_empty() {
-                return false;
-            }
-            let route = self.route(core, tag);
-            let outputs = || route.outputs.iter().filter_map(|&i| core.outputs().get(i));
-            // An empty one holds nothing but memory.
-            let wanted = force || stream.batch.is_empty() || outputs().any(|out| out.wants_more());
-            if !wanted {
-                outputs().for_each(|out| out.nudge(core));
-            }
-            wanted
-        };
+        self.touched.borrow_mut().clear();
         let due: Vec<Tag> = {
             let streams = self.streams.borrow();
-            streams.iter().filter(|(tag, stream)| wanted(tag, stream)).map(|(tag, _)| tag.clone()).collect()
+            let due = streams.iter().filter(|(tag, stream)| self.is_wanted(core, tag, stream, force));
+            due.map(|(tag, _)| tag.clone()).collect()
         };
         due.iter().for_each(|tag| self.close_tag(tag));
         !self.streams.borrow().is_empty()
+    }
+
+    /// [`InputState::flush`] for what was committed since the last flush: the rest stays until an output waits for it. With
+    /// a tag for each of many sources a look at all of them with each commit would cost more than the records.
+    fn flush_touched(self: &Rc<Self>, core: &Rc<Core>) -> bool {
+        let touched = std::mem::take(&mut *self.touched.borrow_mut());
+        if touched.len() >= TOUCHED {
+            return self.flush(core, false);
+        }
+        let mut some_stay = false;
+        for tag in touched {
+            let wanted = self.streams.borrow().get(&tag).map(|stream| self.is_wanted(core, &tag, stream, false));
+            match wanted {
+                Some(true) => self.close_tag(&tag),
+                Some(false) => some_stay = true,
+                None => {}
+            }
+        }
+        some_stay
+    }
+
+    /// Whether an open batch is to be closed now.
+    fn is_wanted(&self, core: &Rc<Core>, tag: &Tag, stream: &Stream, force: bool) -> bool {
+        core.looks.set(core.looks.get() + 1);
+        if !stream.batch.fresh().is_empty() {
+            return false;
+        }
+        let route = self.route(core, tag);
+        let outputs = || route.outputs.iter().filter_map(|&i| core.outputs().get(i));
+        // An empty one holds nothing but memory.
+        let wanted = force || stream.batch.is_empty() || outputs().any(|out| out.wants_more());
+        if !wanted {
+            outputs().for_each(|out| out.nudge(core));
+        }
+        wanted
     }
 
     /// Memory came back, here or elsewhere: the reader looks whether there is room.
@@ -229,6 +266,11 @@ impl InputState {
         };
         if full {
             self.close_tag(tag);
+        } else {
+            let mut touched = self.touched.borrow_mut();
+            if touched.len() < TOUCHED && touched.last() != Some(tag) {
+                touched.push(tag.clone());
+            }
         }
         for (index, Emitted { batch, acks: own }) in emitted {
             self.emit(core, index, &batch, own.unwrap_or_else(|| acks.clone()));
@@ -242,7 +284,9 @@ impl InputState {
     fn hold(&self, core: &Core, stream: &mut Stream, acks: &[Ack]) {
         let may_wait = stream.file.is_none() && self.is_lazy() && !core.is_any_down();
         stream.acks.extend_from_slice(acks);
-        if self.storage_type() == StorageType::Filesystem && !may_wait {
+        if may_wait {
+            self.unsaved.set(true);
+        } else if self.storage_type() == StorageType::Filesystem {
             self.file(core, stream);
         }
     }
@@ -325,77 +369,6 @@ impl InputState {
         emitter.rounds.set(outer);
     }
 
-    /// Over the limit: what is open goes out at once, what is on the disk leaves memory; then the reader waits, or with
-    /// `memrb` the oldest go.
-    fn press(self: &Rc<Self>, core: &Rc<Core>) {
-        self.flush(core, true);
-        core.relieve();
-        if self.spec.storage == StorageType::Memrb {
-            self.drop_oldest(core);
-        }
-        let Some(over) = self.gate.over() else { return };
-        if !self.paused.replace(true) {
-            self.stats.pauses.add(1);
-            self.say_paused(core, over);
-        }
-    }
-
-    /// Whether only chunks that are not delivered soon go to the disk.
-    pub(super) fn is_lazy(&self) -> bool {
-        self.spec.storage == StorageType::Filesystem && self.spec.patience == Patience::ReadsAgain
-    }
-
-    /// Lets chunks that are on the disk go from memory, the newest first: the oldest are sent next. Down to `most` bytes.
-    /// A source that keeps what is not read can as well wait as long as outputs take what is there; only what was on the
-    /// disk alone before goes back.
-    pub(super) fn unload(&self, core: &Core, most: usize) {
-        let waits = self.spec.patience > Patience::None && !core.outputs().iter().any(|out| out.is_stuck());
-        for chunk in self.chunks_up().iter().rev().filter(|c| !waits || c.was_down()) {
-            if self.gate.used() <= most {
-                return;
-            }
-            chunk.unload();
-        }
-    }
-
-    /// Makes room in a ring: the oldest chunks that are not on the wire are dropped; the newest one stays.
-    fn drop_oldest(&self, core: &Rc<Core>) {
-        let mut chunks = self.chunks_up();
-        chunks.pop();
-        for chunk in chunks {
-            if self.gate.over().is_none() {
-                return;
-            }
-            if !chunk.is_running() {
-                core.outputs()
-                    .iter()
-                    .for_each(|out| out.evict(&chunk, "the ring of storage.type memrb is full (Mem_Buf_Limit)"));
-            }
-        }
-    }
-
-    /// At the default limit a pause is the ordinary pace of a reader that is faster than its outputs; a limit that was
-    /// asked for is worth a line, though not one for each of many short pauses.
-    fn say_paused(&self, core: &Core, over: Over) {
-        let (held, limit, key) = match over {
-            Over::Own => (self.gate.used(), self.gate.limit(), "Mem_Buf_Limit"),
-            Over::Process => (core.total.used(), core.total.limit(), "storage.mem_limit"),
-        };
-        if over == Over::Own && self.spec.limit_is_default {
-            log::debug!(
-                "[input] {} paused (mem buf overlimit - {held}B held, default limit {limit}B, Mem_Buf_Limit)",
-                self.name
-            );
-        } else if let Some(unsaid) = self.complaints.borrow_mut().allow(b"paused", rt::now()) {
-            self.pause_said.set(true);
-            let more = if unsaid > 0 { format!("; {unsaid} short pauses were not logged") } else { String::new() };
-            log::warn!(
-                "[input] {} paused (mem buf overlimit - {held}B held exceed the limit of {limit}B set by {key}); it resumes when outputs take data{more}",
-                self.name
-            );
-        }
-    }
-
     fn close_tag(self: &Rc<Self>, tag: &Tag) {
         let stream = self.streams.borrow_mut().remove(tag);
         if let Some(stream) = stream {
@@ -424,15 +397,5 @@ impl InputState {
         if self.is_lazy() {
             core.unsaved.notify();
         }
-    }
-
-    /// Remembers a chunk that came into memory.
-    pub(super) fn enlist(&self, chunk: &Rc<Chunk>) {
-        let mut up = self.up.borrow_mut();
-        // Those that left are swept when they may be many.
-        if up.len() >= 16 && up.len().is_power_of_two() {
-            up.retain(|c| c.upgrade().is_some_and(|c| c.is_up()));
-        }
-        up.push(Rc::downgrade(chunk));
     }
 }

@@ -32,6 +32,8 @@ struct Lines {
     tags: Vec<Tag>,
     /// A peer waits for the acknowledgement of each commit.
     waits: bool,
+    /// The tags are written and committed one after the other, each for a peer that waits.
+    apart: bool,
 }
 
 impl Input for Lines {
@@ -39,6 +41,19 @@ impl Input for Lines {
         Box::pin(async move {
             for from in (0..self.count).step_by(self.per) {
                 let to = (from + self.per).min(self.count);
+                for tag in self.tags.iter().filter(|_| self.apart) {
+                    let mut b = cx.batch(tag);
+                    let m = b.begin();
+                    b.push_text(Key::of("log"), b"line");
+                    b.finish(m, Time(0));
+                    drop(b);
+                    cx.commit_now(tag, None);
+                    cx.hurry();
+                    cx.wait_for_room().await;
+                }
+                if self.apart {
+                    continue;
+                }
                 for tag in &self.tags {
                     let mut b = cx.batch(tag);
                     for n in from..to {
@@ -287,7 +302,7 @@ fn run_with(
     store: Store,
     retry: Option<u32>,
 ) -> Run {
-    let waits = flush > Duration::from_secs(60);
+    let (waits, apart) = (flush > Duration::from_secs(60), tags.len() > 100);
     let any = || Rule { pattern: Some(Wildcard::new("*")), regex: None };
     let rules = filters.iter().map(|_| any()).collect();
     let backoff = Backoff { base_secs: 0, cap_secs: 0 };
@@ -325,8 +340,14 @@ fn run_with(
     };
     let _ = core.parts.set(parts);
     let acked = Rc::new(Cell::new(0));
-    let input =
-        Box::new(Lines { count, per, acked: acked.clone(), tags: tags.iter().map(|t| Tag::new(t)).collect(), waits });
+    let input = Box::new(Lines {
+        count,
+        per,
+        acked: acked.clone(),
+        tags: tags.iter().map(|t| Tag::new(t)).collect(),
+        waits,
+        apart,
+    });
     let ready = Ready { state, label: "input:lines:lines.0".into(), tag: Tag::new("t"), input };
     let engine =
         Engine { core: core.clone(), inputs: vec![ready], storage: storage_conf(), monitor: None, replay: None };
@@ -406,6 +427,19 @@ fn a_commit_under_pressure_leaves_the_other_tags_alone() {
     let odd = r.got.iter().filter(|l| l.ends_with(['1', '3', '5', '7', '9'])).count();
     assert_eq!((odd, r.got.len()), (0, 3 * 1000));
     assert_eq!((r.acked, r.core.inputs()[0].stats.records.get()), (2000, 6000));
+}
+
+/// A node has a tag for each of its containers: what a commit costs must not grow with their number.
+#[test]
+fn many_tags_cost_no_more_than_their_records() {
+    let tags: Vec<String> = (0..600).map(|n| format!("kube.{n}")).collect();
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let store = Store { slow: Some(Duration::from_millis(1)), ..Store::default() };
+    let (rounds, commits) = (4, 4 * 600);
+    let r = run_tags(&tags, rounds, 1, 1 << 20, vec![], store, None);
+    assert_eq!(r.got.len(), commits);
+    let looks = r.core.looks.get();
+    assert!(looks < 20 * commits as u64, "{looks} looks at batches and chunks for {commits} commits");
 }
 
 #[test]

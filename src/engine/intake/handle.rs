@@ -37,8 +37,8 @@ impl Intake for Rc<InputState> {
         }
         let Some(core) = self.core.upgrade() else { return };
         // What filters sent away under other tags carries the same acknowledgement.
-        let mut held = self.flush(&core, false);
-        core.emitters().for_each(|emitter| held |= emitter.flush(&core, false));
+        let mut held = self.flush_touched(&core);
+        core.emitters().for_each(|emitter| held |= emitter.flush_touched(&core));
         if held {
             core.held.set(true);
         }
