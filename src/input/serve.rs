@@ -73,6 +73,24 @@ impl AckWhen {
     }
 }
 
+/// Bytes that are still read of a connection at the shutdown, and how long each read waits for them to be seen.
+const LAST: usize = 4 << 20;
+const LAST_WAIT: Duration = Duration::from_millis(10);
+
+/// Reads what a connection without acknowledgements has brought already, at the shutdown: its sender takes it for delivered.
+/// `read` makes records of at most so many bytes, under the input's tag, and answers how many; 0 is the end.
+pub async fn drain(cx: &InputCx, mut read: impl AsyncFnMut(usize) -> usize) {
+    let _hold = cx.hold();
+    let mut left = LAST;
+    while left > 0 && cx.has_room() {
+        match timeout(LAST_WAIT, read(left)).await {
+            Some(n @ 1..) => left = left.saturating_sub(n),
+            _ => return,
+        }
+        cx.commit_now(cx.tag(), None);
+    }
+}
+
 /// What one input allows its peers.
 #[derive(Debug, Clone)]
 pub struct Limits {

@@ -8,7 +8,7 @@ use crate::conf::common::{NetIn, TlsServer};
 use crate::error::Error;
 use crate::net::{Listener, ServerTls};
 use crate::plugin::MakeCx;
-use crate::rt::{LocalFuture, or};
+use crate::rt::LocalFuture;
 use std::rc::Rc;
 
 /// The plugin.
@@ -50,7 +50,7 @@ impl Input for Tcp {
             let (own, values) = (cx.clone(), self.values);
             let each = move |stream, peer| {
                 let (cx, values) = (own.clone(), values.clone());
-                async move { or(values.connection(&cx, stream, peer), cx.stopping()).await }
+                async move { values.connection(&cx, stream, peer).await }
             };
             serve(&cx, listener, Limits::of(&self.net), each).await.map(drop)
         })

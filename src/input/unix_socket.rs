@@ -9,7 +9,7 @@ use crate::conf::{Permissions, PluginInfo};
 use crate::error::Error;
 use crate::net::{Datagrams, Listener};
 use crate::plugin::MakeCx;
-use crate::rt::{LocalFuture, or};
+use crate::rt::LocalFuture;
 use std::rc::Rc;
 
 /// The plugin.
@@ -78,7 +78,7 @@ impl Input for UnixSocket {
             let (own, values) = (cx.clone(), Rc::new(values));
             let each = move |stream, peer| {
                 let (cx, values) = (own.clone(), values.clone());
-                async move { or(values.connection(&cx, stream, peer), cx.stopping()).await }
+                async move { values.connection(&cx, stream, peer).await }
             };
             serve(&cx, listener, Limits::of(&net).unix(&path), each).await.map(drop)
         })

@@ -3,12 +3,13 @@
 use super::InputCx;
 use super::datagrams::Take;
 use super::framer::{Framer, Framing};
-use super::serve::Peer;
+use super::serve::{Peer, drain};
 use crate::conf::{FromConf, Size};
 use crate::event::{Batch, Key, Span};
 use crate::net::Stream;
 use crate::parse::ParserDef;
 use crate::plugin::MakeCx;
+use crate::rt::or;
 use crate::time::Time;
 
 crate::conf_enum! {
@@ -102,39 +103,23 @@ impl Values {
         Framer::new(framing, self.max)
     }
 
-    /// Reads one connection to its end.
+    /// Reads one connection to its end; at the shutdown what has come in already: its sender takes it for delivered.
     pub async fn connection(&self, cx: &InputCx, mut stream: Stream, peer: Peer) {
-        let mut framer = self.framer();
-        let mut buf = vec![0; self.read];
-        loop {
-            let n = match stream.read(&mut buf).await {
-                Ok(n) => n,
-                Err(e) => {
-                    log::debug!("[{}] connection of {peer}: {e}; what it had sent is kept", cx.label());
-                    0
-                }
-            };
-            {
-                let mut batch = cx.batch(cx.tag());
-                let first = batch.len();
-                let now = cx.now();
-                let framed = match n {
-                    0 => framer.finish(&mut batch, now),
-                    n => framer.feed(buf.get(..n).unwrap_or_default(), &mut batch, now),
-                };
-                if framed.cut > 0 {
-                    cx.lost(0, "a record longer than Buffer_Size was cut into pieces");
-                }
-                if let Some(key) = self.address_key {
-                    let address = batch.arena_mut().push(peer.as_str().as_bytes());
-                    add_address(&mut batch, first, key, address);
-                }
-            }
-            cx.commit(cx.tag(), None).await;
-            if n == 0 {
-                return;
-            }
+        let mut connection = Connection { values: self, framer: self.framer(), buffer: vec![0; self.read], cx, peer };
+        let ended = async {
+            connection.serve(&mut stream).await;
+            true
+        };
+        let stopped = async {
+            cx.stopping().await;
+            false
+        };
+        if !or(ended, stopped).await {
+            drain(cx, async |left| connection.read(&mut stream, left).await).await;
         }
+        // The end of the stream, or ours: what is left is a record.
+        connection.take(0);
+        cx.commit_now(cx.tag(), None);
     }
 
     /// What makes records of datagrams.
@@ -166,6 +151,58 @@ impl Take for ValuesOfDatagrams {
     fn report(&mut self, cx: &InputCx) {
         if std::mem::take(&mut self.cut) > 0 {
             cx.lost(0, "a record longer than Buffer_Size was cut into pieces");
+        }
+    }
+}
+
+/// A connection while it is read.
+struct Connection<'a> {
+    values: &'a Values,
+    framer: Framer,
+    buffer: Vec<u8>,
+    cx: &'a InputCx,
+    peer: Peer,
+}
+
+impl Connection<'_> {
+    async fn serve(&mut self, stream: &mut Stream) {
+        while self.read(stream, usize::MAX).await > 0 {
+            self.cx.commit(self.cx.tag(), None).await;
+        }
+    }
+
+    /// Reads once, at most `most` bytes; 0 is the end.
+    async fn read(&mut self, stream: &mut Stream, most: usize) -> usize {
+        let room = self.buffer.len().min(most);
+        let n = match stream.read(self.buffer.get_mut(..room).unwrap_or_default()).await {
+            Ok(n) => n,
+            Err(e) => {
+                log::debug!("[{}] connection of {}: {e}; what it had sent is kept", self.cx.label(), self.peer);
+                0
+            }
+        };
+        if n > 0 {
+            self.take(n);
+        }
+        n
+    }
+
+    /// Makes records of the first `n` bytes that were read; of none: of what is left at the end.
+    fn take(&mut self, n: usize) {
+        let Self { values, framer, buffer, cx, peer } = self;
+        let mut batch = cx.batch(cx.tag());
+        let first = batch.len();
+        let now = cx.now();
+        let framed = match n {
+            0 => framer.finish(&mut batch, now),
+            n => framer.feed(buffer.get(..n).unwrap_or_default(), &mut batch, now),
+        };
+        if framed.cut > 0 {
+            cx.lost(0, "a record longer than Buffer_Size was cut into pieces");
+        }
+        if let Some(key) = values.address_key {
+            let address = batch.arena_mut().push(peer.as_str().as_bytes());
+            add_address(&mut batch, first, key, address);
         }
     }
 }

@@ -95,6 +95,36 @@ fn unix_sockets_of_both_kinds() {
     run.term().code(0).says(&["input unix_socket.0: 5002 records"]);
 }
 
+/// What the kernel has taken of a sender's bytes is delivered at the end: the sender takes it for sent.
+#[test]
+fn what_came_in_before_the_end_is_read() {
+    let lab = Lab::new("sockets-end");
+    let (port, path) = (free_port(), lab.path("s"));
+    let inputs = [
+        format!("    Name tcp\n    Listen 127.0.0.1\n    Port {port}\n"),
+        format!("    Name unix_socket\n    Socket_Path {}\n", path.display()),
+    ];
+    for (n, input) in inputs.iter().enumerate() {
+        let mut run = start(&lab, input);
+        let mut stream: Box<dyn Write> = match n {
+            0 => Box::new(std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()),
+            _ => Box::new(UnixStream::connect(&path).unwrap()),
+        };
+        stream.write_all(b"{\"first\":1}").unwrap();
+        run.wait_stdout("first");
+        run.signal(rustix::process::Signal::STOP);
+        let text: String = (0..1000).map(|n| format!("{{\"n\":{n}}}")).collect();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream.write_all(b"{\"cut\":").unwrap();
+        run.signal(rustix::process::Signal::TERM);
+        run.signal(rustix::process::Signal::CONT);
+        let out = run.wait().code(0).stdout;
+        let missing: Vec<usize> = (0..1000).filter(|n| !out.contains(&format!("{{\"n\":{n}}}\n"))).collect();
+        assert_eq!(missing, [0; 0], "{input}");
+        assert!(out.ends_with("{\"log\":\"{\\\"cut\\\":\"}\n"), "{input}: {}", &out[out.len() - 60..]);
+    }
+}
+
 /// Runs an output over a few records to its end.
 fn send(lab: &Lab, output: &str, events: &str) -> crate::lab::Done {
     lab.write("out.conf", format!("[INPUT]\n    Name stdin\n    Tag t\n[OUTPUT]\n    Match *\n{output}"));

@@ -6,13 +6,12 @@ use crate::error::Error;
 use crate::event::Span;
 use crate::input::InputCx;
 use crate::input::datagrams::Take;
-use crate::input::serve::{Limits, Peer, serve};
+use crate::input::serve::{Limits, Peer, drain, serve};
 use crate::net::{Listener, Stream};
-use crate::rt::{or, timeout};
+use crate::rt::or;
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Result};
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Connections at one time where `net.max_connections` does not say.
 pub const CONNECTIONS: usize = 16_384;
@@ -21,10 +20,6 @@ const HELD: usize = 64 << 20;
 const SHORT: usize = 2048;
 /// From this length on, in bytes, an unfinished message grows where it is instead of moving into the arena with each read.
 const LONG: usize = 64 << 10;
-
-/// Bytes that are still read of a connection at the shutdown, and how long each read waits for them to be seen.
-const LAST: usize = 4 << 20;
-const LAST_WAIT: Duration = Duration::from_millis(10);
 
 /// What all connections of an instance use.
 pub struct Shared {
@@ -65,7 +60,7 @@ pub async fn run(cx: &InputCx, listener: Listener, limits: Limits, shared: Share
                 false
             };
             if !or(ended, stopped).await {
-                connection.drain(&mut stream).await;
+                drain(&cx, async |_| stream.read_with(|from| connection.turn(from)).await.unwrap_or(0)).await;
             }
             // The end of the stream, or ours: what is left is a message.
             connection.finish();
@@ -93,19 +88,6 @@ impl Connection<'_> {
                     return;
                 }
             }
-        }
-    }
-
-    /// Reads what has come in already, at the shutdown: its sender takes it for delivered.
-    async fn drain(&mut self, stream: &mut Stream) {
-        let _hold = self.cx.hold();
-        let mut read = 0;
-        while read < LAST && self.cx.has_room() {
-            match timeout(LAST_WAIT, stream.read_with(|from| self.turn(from))).await {
-                Some(Ok(n @ 1..)) => read += n,
-                _ => return,
-            }
-            self.cx.commit_now(self.cx.tag(), None);
         }
     }
 
