@@ -39,6 +39,7 @@ mod logstash;
 #[cfg(all(feature = "es", feature = "tls"))]
 mod monitor;
 mod multiline;
+mod multiline_corpora;
 mod net;
 #[cfg(not(feature = "pcap"))]
 mod no_pcap;

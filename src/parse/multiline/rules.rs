@@ -58,6 +58,8 @@ struct Rule {
     next: Vec<usize>,
     /// It leads to the start: this line ended a record.
     ends: bool,
+    /// It is shown a text with its line end.
+    with_end: bool,
 }
 
 /// What a line is to a record that may be open.
@@ -93,7 +95,8 @@ impl Rules {
                 (0..texts.len()).filter(|&i| texts.get(i).is_some_and(|t| t.value.from.contains(&text.to))).collect();
             let ends = is_start(&text.to);
             let begins = text.from.iter().any(is_start);
-            rules.push(Rule { regex: Regex::new(&text.regex).map_err(bad)?, begins, next, ends });
+            let with_end = names_line_end(&text.regex);
+            rules.push(Rule { regex: Regex::new(&text.regex).map_err(bad)?, begins, next, ends, with_end });
         }
         Ok(Self(rules))
     }
@@ -105,7 +108,9 @@ impl Rules {
 
     /// What `text` is after a line that rule `last` took.
     pub fn step(&self, last: Option<usize>, text: &[u8]) -> Step {
-        let takes = |i: usize| self.0.get(i).is_some_and(|r| r.regex.is_match(text));
+        // Behind a line end at the end of a text there is no line in Ruby's expressions, while `^` finds one in ours.
+        let bare = text.strip_suffix(b"\n").unwrap_or(text);
+        let takes = |i: usize| self.0.get(i).is_some_and(|r| r.regex.is_match(if r.with_end { text } else { bare }));
         let next = last.and_then(|i| self.0.get(i)).map_or(&[][..], |r| &r.next);
         if let Some(&rule) = next.iter().find(|&&i| takes(i)) {
             return Step::GoesOn(rule);
@@ -120,4 +125,19 @@ impl Rules {
     pub fn ends(&self, rule: usize) -> bool {
         self.0.get(rule).is_some_and(|r| r.ends)
     }
+}
+
+/// Whether a pattern asks for a line end: `\n` that is neither in a class nor optional.
+fn names_line_end(pattern: &str) -> bool {
+    let mut chars = pattern.chars().peekable();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '\\' if chars.next() == Some('n') && !in_class && !matches!(chars.peek(), Some('?' | '*')) => return true,
+            _ => {}
+        }
+    }
+    false
 }

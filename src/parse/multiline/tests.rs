@@ -316,6 +316,38 @@ fn each_language_is_one_record() {
     }
 }
 
+/// Texts of Docker's files bring their line ends along: there is no line behind the last one.
+#[test]
+fn line_ends_of_texts() {
+    let text = r#"[MULTILINE_PARSER]
+    name own
+    type regex
+    parser json
+    key_content m
+    rule "start_state" "/^\d{4} /" "cont"
+    rule "cont" "/^(?!\d{4} )/" "cont"
+[MULTILINE_PARSER]
+    name blank
+    type regex
+    parser json
+    key_content m
+    rule "start_state" "/^a\n\z/" "cont"
+    rule "cont" "/^$/" "cont"
+"#;
+    let (set, said) = set(text);
+    assert_eq!(said, "");
+    for (name, lines, want) in [
+        ("own", ["2024 a\\n", " b\\n", "2025 c\\n"], vec!["m=2024 a\n b\n", "m=2025 c\n"]),
+        ("blank", ["a\\n", "\\n", "b\\n"], vec!["m=a\n\n", "m=b\n"]),
+    ] {
+        let mut s = Stream::new(named(&set, &[name]), 2 << 20);
+        lines.iter().for_each(|l| s.line(&format!(r#"{{"m":"{l}"}}"#)));
+        let got = s.end();
+        assert_eq!(got.len(), want.len(), "{name}: {got:?}");
+        assert!(got.iter().zip(&want).all(|(g, w)| g == w || g.starts_with("log=")), "{name}: {got:?}");
+    }
+}
+
 #[test]
 fn several_languages_in_one_stream() {
     let mut lines = JAVA.to_vec();
