@@ -40,6 +40,7 @@ mod logstash;
 mod monitor;
 mod multiline;
 mod multiline_corpora;
+mod multiline_keys;
 mod net;
 #[cfg(not(feature = "pcap"))]
 mod no_pcap;

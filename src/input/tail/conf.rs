@@ -99,10 +99,16 @@ crate::config! {
         /// `Parser_1`, `Parser_2`, …: parsers for the lines that follow it; their fields are added. A line that none of them takes
         /// is added to the last text.
         parser_n: Many<String> => "Parser_*",
-        /// Join the pieces of long lines in Docker's JSON files, as `Multiline.Parser docker` does.
+        /// The older way to join the pieces of long lines in Docker's JSON files, as `Multiline.Parser docker` does. `Parser` takes
+        /// the lines apart; without one they are read as JSON. Not together with the other ways to join lines.
         docker_mode: bool => "Docker_Mode" = "off",
+        /// How long a record waits for its next piece.
+        docker_mode_flush: Duration => "Docker_Mode_Flush" = "4",
+        /// The parser for the first line of a record of several lines, shown the line as it stands in the file, as JSON. Lines that
+        /// it does not take are added to the record before them; they keep its time and its other fields.
+        docker_mode_parser: Option<String> => "Docker_Mode_Parser",
     }
-    unserved ["Docker_Mode_Flush=4", "Docker_Mode_Parser", "Windows.Path_Encoding=ansi"]
+    unserved ["Windows.Path_Encoding=ansi"]
 }
 
 crate::conf_enum! {

@@ -72,13 +72,15 @@ impl Join {
 
     /// The join that the keys ask for; `Some(None)` when none does.
     pub fn of_conf(conf: &TailConf, cx: &mut MakeCx<'_>) -> Option<Option<Self>> {
+        if conf.multiline && conf.docker_mode {
+            return cx.refuse("Docker_Mode", "Docker_Mode and Multiline exclude each other", "Keep one of them.");
+        }
         let defs = if !conf.multiline_parser.is_empty() {
             by_name(conf, cx)?
         } else if conf.multiline {
             vec![by_first_line(conf, cx)?]
         } else if conf.docker_mode {
-            let place = cx.section.get("Docker_Mode").map_or(&cx.section.place, |e| &e.value_place);
-            vec![cx.parsers.require_multiline("docker", &cx.section.who(), place, cx.diags)?]
+            vec![by_docker_mode(conf, cx)?]
         } else {
             return Some(None);
         };
@@ -219,6 +221,23 @@ fn by_name(conf: &TailConf, cx: &mut MakeCx<'_>) -> Option<Vec<MultilineDef>> {
         }
     }
     Some(defs)
+}
+
+/// `Parser` is for the lines of the file; it must leave their text under `log`.
+fn by_docker_mode(conf: &TailConf, cx: &mut MakeCx<'_>) -> Option<MultilineDef> {
+    let parser = match &conf.parser {
+        Some(name) => cx.parser_def("Parser", name)?,
+        None => {
+            let place = cx.section.get("Docker_Mode").map_or(&cx.section.place, |e| &e.value_place);
+            cx.parsers.require("_ml_docker", &cx.section.who(), place, cx.diags)?
+        }
+    };
+    let first = match &conf.docker_mode_parser {
+        Some(name) => Some(cx.parser_def("Docker_Mode_Parser", name)?),
+        None => None,
+    };
+    let flush = conf.docker_mode_flush.max(Duration::from_millis(1));
+    Some(MultilineDef::of_docker(parser, first, flush))
 }
 
 fn by_first_line(conf: &TailConf, cx: &mut MakeCx<'_>) -> Option<MultilineDef> {

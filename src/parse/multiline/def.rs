@@ -65,6 +65,11 @@ pub(super) enum Kind {
     First {
         others: Vec<ParserDef>,
     },
+    /// Lines of Docker's JSON files: a text goes on until it ends in a line end, and a record until a line comes that a parser
+    /// takes as a first one.
+    Docker {
+        first: ParserDef,
+    },
     /// Records are pieces of messages that Docker's log drivers cut, and say so in fields.
     Pieces(PieceKeys),
 }
@@ -124,6 +129,17 @@ impl MultilineDef {
     pub fn of_first_line(first: ParserDef, others: Vec<ParserDef>, flush: Duration) -> Self {
         let kind = Kind::First { others };
         Self(Rc::new(Def { kind, flush, content: None, pattern: None, group: None, parser: Some(first) }))
+    }
+
+    /// Lines of Docker's JSON files, taken apart by `parser`: texts under `log` that do not end in a line end go on. With `first`,
+    /// which is shown the lines as they stand in the file, whole texts are joined, too, up to the next line that it takes.
+    pub fn of_docker(parser: ParserDef, first: Option<ParserDef>, flush: Duration) -> Self {
+        let kind = match first {
+            Some(first) => Kind::Docker { first },
+            None => Kind::Last { text: b"\n".to_vec(), whole: false, negate: false },
+        };
+        let (content, group) = (Some(Key::of("log")), Some(Key::of("stream")));
+        Self(Rc::new(Def { kind, flush, content, pattern: content, group, parser: Some(parser) }))
     }
 
     /// For records that are pieces of messages cut by Docker's log drivers: `partial_message`, `partial_id`, `partial_last`.

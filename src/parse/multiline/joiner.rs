@@ -30,6 +30,17 @@ struct Choice {
     others: Vec<Box<dyn Parser>>,
 }
 
+impl Choice {
+    /// Whether the parser for first lines takes a line of a Docker file.
+    fn takes_first(&mut self, batch: &mut Batch, text: Span, time: Time) -> bool {
+        let (Kind::Docker { .. }, Some(parser)) = (&self.def.def().kind, self.others.first_mut()) else { return false };
+        let mark = batch.begin();
+        let hit = matches!(parser.parse(batch, text, time), Parsed::Hit(_));
+        batch.abandon(mark);
+        hit
+    }
+}
+
 /// What one stream has begun and not ended.
 #[derive(Debug)]
 pub struct Open<K> {
@@ -93,6 +104,7 @@ impl<K: Default> Joiner<K> {
             let parser = def.def().parser.as_ref().map(|p| p.make());
             let others = match &def.def().kind {
                 Kind::First { others } => others.iter().map(|p| p.make()).collect(),
+                Kind::Docker { first } => vec![first.make()],
                 _ => Vec::new(),
             };
             Choice { def, parser, others }
@@ -122,7 +134,7 @@ impl<K: Default> Joiner<K> {
         let others = (0..self.choices.len()).filter(|&c| c != first);
         for choice in std::iter::once(first).chain(others) {
             let before = open.groups.len();
-            let placed = self.place(choice, open, (batch.body(i), b""), &line, done);
+            let placed = self.place(choice, open, (batch.body(i), b"", false), &line, done);
             if placed == Placed::Alone {
                 continue;
             }
@@ -172,6 +184,7 @@ impl<K: Default> Joiner<K> {
         done: &mut Vec<Group<K>>,
     ) -> Placed {
         let Some(choice) = self.choices.get_mut(i) else { return Placed::Alone };
+        let is_first = choice.takes_first(batch, text, line.time);
         let mark = batch.begin();
         let mut time = None;
         if let Some(parser) = &mut choice.parser {
@@ -181,7 +194,7 @@ impl<K: Default> Joiner<K> {
             }
         }
         let line = Line { time: time.unwrap_or(line.time), ..*line };
-        let placed = self.place(i, open, (batch.since(mark), batch.arena().get(text)), &line, done);
+        let placed = self.place(i, open, (batch.since(mark), batch.arena().get(text), is_first), &line, done);
         match placed {
             Placed::Whole(_) => Placed::Whole(time),
             other => {
@@ -234,7 +247,7 @@ impl<K: Default> Joiner<K> {
         &mut self,
         i: usize,
         open: &mut Open<K>,
-        (cells, raw): (Cells<'_>, &[u8]),
+        (cells, raw, is_first): (Cells<'_>, &[u8], bool),
         line: &Line,
         done: &mut Vec<Group<K>>,
     ) -> Placed {
@@ -262,7 +275,7 @@ impl<K: Default> Joiner<K> {
         let placed = self.decide(
             def,
             open,
-            &Entry { choice: i, cells, key, name, text, line, is_piece: matches!(def.kind, Kind::Pieces(_)) },
+            &Entry { choice: i, cells, key, name, text, line, is_first, is_piece: matches!(def.kind, Kind::Pieces(_)) },
             done,
         );
         self.scratch = scratch;
@@ -287,6 +300,11 @@ impl<K: Default> Joiner<K> {
                 (true, found != *negate, None)
             }
             Kind::First { .. } => (false, false, None),
+            Kind::Docker { .. } => {
+                let held = place(open).and_then(|at| open.groups.get(at));
+                let is_whole = held.is_some_and(|g| g.content.ends_with(b"\n"));
+                (!(is_whole && entry.is_first), false, None)
+            }
             Kind::Pieces(keys) => (true, is_true(entry.cells.find(keys.last)), None),
         };
         // Lines of another kind stand between: what that kind had open is over.
@@ -387,6 +405,8 @@ struct Entry<'a> {
     name: &'a [u8],
     text: &'a [u8],
     line: &'a Line,
+    /// The definition's own parser for first lines takes it.
+    is_first: bool,
     /// A piece of a message that Docker cut.
     is_piece: bool,
 }
@@ -447,7 +467,9 @@ fn append<K>(group: &mut Group<K>, def: &Def, text: &[u8]) {
             }
             content.extend_from_slice(text);
         }
-        (Kind::Last { .. } | Kind::First { .. } | Kind::Pieces(_), _) => content.extend_from_slice(text),
+        (Kind::Last { .. } | Kind::First { .. } | Kind::Docker { .. } | Kind::Pieces(_), _) => {
+            content.extend_from_slice(text)
+        }
     }
 }
 
