@@ -91,6 +91,109 @@ fn kills_neither_lose_nor_cut_a_record() {
     assert!(cut.is_empty(), "{cut:?}");
 }
 
+/// How a file is rotated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rotation {
+    Renamed,
+    /// Renamed to a name that the pattern takes, too.
+    RenamedWithin,
+    /// Copied and cut.
+    Copied,
+}
+
+/// A kill between a rotation and the next read: a record that began before goes on in the successor, and in its successor.
+#[test]
+fn kills_around_a_rotation_do_not_cut_a_record() {
+    for how in [Rotation::Renamed, Rotation::RenamedWithin, Rotation::Copied] {
+        for is_killed_first in [true, false] {
+            let lab = Lab::new("multiline-kill-rotation");
+            let path = if how == Rotation::RenamedWithin { "a.log*" } else { "a.log" };
+            let conf = conf(&format!("    Path {path}\n    DB t.db\n    Multiline.Parser cri\n"))
+                .replace("    Read_from_Head on\n", "");
+            let rotate = |n: usize| {
+                let (live, other) = (lab.path("a.log"), lab.path(&format!("a.log.{n}")));
+                if how == Rotation::Copied {
+                    fs::copy(&live, other).unwrap();
+                    fs::OpenOptions::new().write(true).open(live).unwrap().set_len(0).unwrap();
+                } else {
+                    fs::rename(live, other).unwrap();
+                }
+            };
+            let line =
+                |stream: &str, mark: &str, text: &str| format!("2024-05-01T10:00:00.1Z {stream} {mark} {text}\n");
+            let mut seen: Vec<String> = Vec::new();
+            // An empty file, so that it is read from its head.
+            lab.write("a.log", "");
+            let mut run = lab.start(&conf);
+            run.wait_for("the database", |_| lab.path("t.db").exists());
+            run.wait_for("the file in it", |_| has_rows(&lab.path("t.db")));
+            lab.append("a.log", line("stdout", "F", "whole") + &line("stdout", "P", "<one,"));
+            lab.append("a.log", line("stderr", "F", "e1"));
+            run.wait_stdout("\"e1\"");
+            for n in 1..=2 {
+                // The rotation comes when nobody reads.
+                if is_killed_first {
+                    seen.extend(printed(&run.kill().stdout));
+                    rotate(n);
+                    lab.append("a.log", line("stdout", "P", &format!("more{n},")));
+                } else {
+                    run.signal(rustix::process::Signal::STOP);
+                    rotate(n);
+                    lab.append("a.log", line("stdout", "P", &format!("more{n},")));
+                    seen.extend(printed(&run.kill().stdout));
+                }
+                lab.append("a.log", line("stderr", "F", &format!("after{n}")));
+                run = lab.start(&conf);
+                run.wait_stdout(&format!("\"after{n}\""));
+            }
+            seen.extend(printed(&run.kill().stdout));
+            lab.append("a.log", line("stdout", "F", "end>"));
+            run = lab.start(&conf);
+            run.wait_stdout("end>");
+            seen.extend(printed(&run.term().code(0).stdout));
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen, ["<one,more1,more2,end>", "after1", "after2", "e1", "whole"], "{how:?} {is_killed_first}");
+        }
+    }
+}
+
+/// Whether a database of `tail` knows a file.
+fn has_rows(path: &std::path::Path) -> bool {
+    let known = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
+    known
+        .and_then(|c| c.query_row("SELECT count(*) FROM in_tail_files", [], |r| r.get::<_, i64>(0)))
+        .is_ok_and(|n| n > 0)
+}
+
+/// The same without kills, while the copies are still being made and read.
+#[test]
+fn records_survive_being_copied_and_cut_in_their_middle() {
+    let lab = Lab::new("multiline-copies");
+    lab.write("a.log", "");
+    let mut run = lab.start(&conf("    Path a.log\n    DB t.db\n    Multiline.Parser docker, cri\n"));
+    run.wait_for("the database", |_| lab.path("t.db").exists());
+    for n in 0..60 {
+        for (i, piece) in pieces(n).into_iter().enumerate() {
+            if n % 10 == 5 && i == n / 10 % 4 {
+                let live = lab.path("a.log");
+                fs::copy(&live, lab.path(&format!("a.log.{n}"))).unwrap();
+                fs::OpenOptions::new().write(true).open(live).unwrap().set_len(0).unwrap();
+            }
+            lab.append("a.log", piece);
+        }
+        if n % 10 == 4 || n % 10 == 8 {
+            run.wait_stdout(&format!("e{n}\""));
+        }
+    }
+    run.wait_stdout(":59>");
+    let mut got = printed(&run.term().code(0).stdout);
+    let mut want: Vec<_> = (0..60).flat_map(whole).collect();
+    got.sort();
+    want.sort();
+    assert_eq!(got, want);
+}
+
 /// Real traces are one record each; what belongs to no trace is left alone.
 #[test]
 fn real_traces() {

@@ -59,6 +59,8 @@ pub struct Start {
     pub cut: Option<Cut>,
     /// The file of which it may be a copy.
     pub copy_of: Option<FileId>,
+    /// The path under which the database knows it, when that is another.
+    pub was: Option<Rc<Path>>,
 }
 
 impl Aside {
@@ -160,7 +162,7 @@ impl State {
 
     /// Where reading of an open file begins.
     pub fn start(&self, path: &Rc<Path>, id: FileId, fd: &OwnedFd, size: u64, begin: Begin) -> Start {
-        let mut start = Start { offset: 0, ledger: None, cut: None, copy_of: None };
+        let mut start = Start { offset: 0, ledger: None, cut: None, copy_of: None, was: None };
         let remember = |row, offset| self.ledger(id, path, row, offset);
         let begin = match begin {
             Begin::Again(aside) if aside.ledger.is_some() || aside.last.reach() > 0 => {
@@ -170,7 +172,7 @@ impl State {
                     start.offset = offset;
                 } else {
                     let (place, known, print) = (Place::Start, Known::Text(last), None);
-                    start.cut = Some(Cut { offset, place, known, print, size: offset, seen });
+                    start.cut = Some(Cut { offset, place, known, print, size: offset, seen, open: false });
                 }
                 start.ledger = ledger.or_else(|| remember(None, start.offset));
                 return start;
@@ -182,9 +184,12 @@ impl State {
             start.cut = self.resume(&row, path, fd.as_fd(), size);
             start.offset = if start.cut.is_some() { 0 } else { row.offset };
             start.ledger = remember(Some(row.id), start.offset);
+            start.was = Some(row.path()).filter(|was| **was != **path).map(Into::into);
             return start;
         }
         match begin {
+            // Another file had its name when the program ended: all of it came since.
+            Begin::End if !self.started.get() && self.rows.borrow().knows(path) => {}
             Begin::End => start.offset = end_of_lines(fd, size, self.charset),
             Begin::Again(aside) if aside.offset <= size => start.offset = aside.offset,
             Begin::Again(_) => {}

@@ -142,15 +142,16 @@ impl State {
     /// Reads on in the copy of a file where the file itself stood.
     fn read_on(&self, slot: Slot, copy: Sibling, cut: &Cut) {
         let Some((path, id, ledger)) = self.live(slot) else { return };
-        if copy.facts.size <= cut.offset && ledger.as_ref().is_none_or(|l| l.is_settled()) {
+        if copy.facts.size <= cut.offset && !cut.open && ledger.as_ref().is_none_or(|l| l.is_settled()) {
             return self.pass_over(slot, copy);
         }
         let heir = self.ledger(copy.facts.id, &path, None, cut.offset);
         if let (Some(ledger), Some(heir), Known::Text(_)) = (&ledger, &heir, cut.known) {
             ledger.bequeath(heir);
         }
-        let waiting = self.files.borrow().with_id(copy.facts.id);
-        let copied = match waiting {
+        let copied = copy.facts.id;
+        let waiting = self.files.borrow().with_id(copied);
+        let read_by = match waiting {
             Some(waiting) => {
                 self.decide(waiting, cut.offset, heir, Some(id));
                 Some(waiting)
@@ -158,8 +159,12 @@ impl State {
             None => self.follow_copy(path, copy, cut.offset, heir, id),
         };
         let mut files = self.files.borrow_mut();
-        if let Some(file) = copied.and_then(|slot| files.get_mut(slot)) {
+        if let Some(file) = read_by.and_then(|slot| files.get_mut(slot)) {
             file.place = cut.place;
+            file.owed = file.size_now().unwrap_or(0);
+            if let Some(live) = files.get_mut(slot) {
+                live.before = Some(copied);
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Cut {
     pub size: u64,
     /// When that was.
     pub seen: Stamp,
+    /// Whether it had begun records of several lines that are not complete.
+    pub open: bool,
 }
 
 /// What is known of the text before an offset.

@@ -165,11 +165,17 @@ impl State {
         let Some(fd) = self.open_as(path, id) else { return };
         let size = size_of(stat);
         let path: Rc<Path> = path.into();
-        let Start { offset, ledger, cut, copy_of } = self.start(&path, id, &fd, size, begin);
+        let Start { offset, ledger, cut, copy_of, was } = self.start(&path, id, &fd, size, begin);
         let (name, undecided) = (path.clone(), copy_of.is_some());
         let slot = self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: false, copy_of, undecided });
-        if let Some(cut) = cut {
-            self.begin_anew(slot, &cut);
+        if let Some(cut) = &cut {
+            self.begin_anew(slot, cut);
+        }
+        if let Some(was) = was.filter(|_| cut.is_none_or(|cut| cut.offset == 0)) {
+            // Renamed while nobody looked.
+            self.files.borrow_mut().set_former(slot, was);
+            self.comes_before(slot);
+            self.keep_name(slot);
         }
     }
 
@@ -209,13 +215,23 @@ impl State {
             awaited,
             round: self.round.get(),
             open: Default::default(),
+            due: None,
+            before: None,
+            former_of: None,
+            owed: 0,
+            unreadable: false,
             ledger,
         };
         if awaited {
             self.awaited.set(self.awaited.get() + 1);
         }
         let link = file.away.is_none().then(|| file.name.clone());
-        let slot = self.files.borrow_mut().insert(file);
+        let slot = {
+            let mut files = self.files.borrow_mut();
+            let former = files.former(&file.path).filter(|_| offset == 0 && file.copy_of.is_none()).map(|f| f.id);
+            let before = former.filter(|&id| id != file.id);
+            files.insert(File { before, ..file })
+        };
         self.watch_file(slot);
         if let Some(link) = link {
             self.watch_target(&link);

@@ -98,6 +98,16 @@ pub struct File {
     pub round: u32,
     /// Records of several lines that it has begun and not ended.
     pub open: Open,
+    /// When the first of them is complete unless a line comes; as [`super::files::Files::set_due`] was told.
+    pub due: Option<Instant>,
+    /// The file that holds what was written before the head of this one: records may go on here that began there.
+    pub before: Option<FileId>,
+    /// The path that leads to a newer file by now.
+    pub former_of: Option<Rc<Path>>,
+    /// Its size when that became so, in bytes: what the newer file waits for.
+    pub owed: u64,
+    /// The last attempt to read it failed.
+    pub unreadable: bool,
     /// How far it is delivered; `None` without a database.
     pub ledger: Option<Rc<Ledger>>,
 }
@@ -110,6 +120,18 @@ impl File {
             _ => self.offset,
         };
         begun_at(&self.open).map_or(read, |begun| begun.min(read))
+    }
+
+    /// Its size now, in bytes.
+    pub fn size_now(&self) -> Option<u64> {
+        let stat = rustix::fs::fstat(self.fd.as_ref()?).ok()?;
+        Some(size_of(&stat))
+    }
+
+    /// Whether text is still to be read that was written before the newer file under its path.
+    pub fn is_behind(&self) -> bool {
+        let read = self.offset + self.unfinished;
+        !self.unreadable && !self.undecided && read < self.owed && self.size_now().is_some_and(|size| read < size)
     }
 
     /// What records read at the offset come from.

@@ -2,10 +2,11 @@
 
 use super::file::{File, FileId};
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// A file's place in the set.
 pub type Slot = u32;
@@ -24,6 +25,10 @@ pub struct Files {
     open: usize,
     /// Where parking goes on.
     hand: usize,
+    /// Files with records that are complete at a time unless lines come.
+    due: BTreeSet<(Instant, Slot)>,
+    /// By path: the file that it led to before.
+    former: FxHashMap<Rc<Path>, Slot>,
 }
 
 impl Files {
@@ -40,11 +45,48 @@ impl Files {
         if let Some(watch) = file.watch {
             self.by_watch.insert(watch, slot);
         }
+        let former = file.away.is_some().then(|| file.path.clone());
         match self.slots.get_mut(slot as usize) {
             Some(place) => *place = Some(Box::new(file)),
             None => self.slots.push(Some(Box::new(file))),
         }
+        if let Some(path) = former {
+            self.set_former(slot, path);
+        }
         slot
+    }
+
+    /// The path leads, or will lead, to a newer file than this one.
+    pub fn set_former(&mut self, slot: Slot, path: Rc<Path>) {
+        let Some(file) = self.get_mut(slot) else { return };
+        file.owed = file.size_now().unwrap_or(0);
+        file.former_of = Some(path.clone());
+        self.former.insert(path, slot);
+    }
+
+    /// The file that a path led to before.
+    pub fn former(&self, path: &Path) -> Option<&File> {
+        self.former.get(path).and_then(|&slot| self.get(slot))
+    }
+
+    /// Says when the first open record of a file is complete unless a line comes.
+    pub fn set_due(&mut self, slot: Slot, due: Option<Instant>) {
+        let Some(file) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        let old = std::mem::replace(&mut file.due, due);
+        if old == due {
+            return;
+        }
+        if let Some(old) = old {
+            self.due.remove(&(old, slot));
+        }
+        if let Some(new) = due {
+            self.due.insert((new, slot));
+        }
+    }
+
+    /// The file whose open record is complete next, and when.
+    pub fn next_due(&self) -> Option<(Instant, Slot)> {
+        self.due.first().copied()
     }
 
     /// Takes a file out.
@@ -58,6 +100,14 @@ impl Files {
         }
         if let Some(watch) = file.watch {
             self.by_watch.remove(&watch);
+        }
+        if let Some(due) = file.due {
+            self.due.remove(&(due, slot));
+        }
+        if let Some(path) = &file.former_of
+            && self.former.get(path) == Some(&slot)
+        {
+            self.former.remove(path);
         }
         self.away.retain(|&s| s != slot);
         if file.queued {
@@ -104,7 +154,7 @@ impl Files {
     }
 
     /// The name leads elsewhere now, or nowhere: the file is away.
-    pub fn detach(&mut self, slot: Slot, now: std::time::Instant) {
+    pub fn detach(&mut self, slot: Slot, now: Instant) {
         let Some(file) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
         if file.away.is_none() {
             file.away = Some(now);
@@ -112,6 +162,8 @@ impl Files {
             if self.by_name.get(&file.name) == Some(&slot) {
                 self.by_name.remove(&file.name);
             }
+            let path = file.path.clone();
+            self.set_former(slot, path);
         }
     }
 
@@ -124,8 +176,12 @@ impl Files {
         file.away = None;
         file.last_call = false;
         file.name = name.clone();
+        let former = (file.path != *name && file.former_of.is_none()).then(|| file.path.clone());
         self.by_name.insert(name.clone(), slot);
         self.away.retain(|&s| s != slot);
+        if let Some(path) = former {
+            self.set_former(slot, path);
+        }
     }
 
     /// Queues a file for reading, behind the others; a file stands there once. `true` when it did not yet.

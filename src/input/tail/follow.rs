@@ -3,7 +3,7 @@
 use super::charset::Charset;
 use super::file::size_of;
 use super::files::Slot;
-use super::join::Which;
+use super::join::{Open, Which};
 use super::lines::Yield;
 use super::long::Long;
 use super::read::{Reader, Turn};
@@ -42,7 +42,7 @@ impl State {
                 self.cx.commit(&tag, ack).await;
             }
             let Some(slot) = self.files.borrow_mut().next() else {
-                match [self.archive_due(), self.next_due(reader)].into_iter().flatten().min() {
+                match [self.archive_due(), self.next_due()].into_iter().flatten().min() {
                     None => or(self.work.wait(), self.cx.stopping()).await,
                     Some(due) if due <= Instant::now() => yield_now().await,
                     Some(due) => or(or(self.work.wait(), self.cx.stopping()), sleep_until(due)).await,
@@ -85,14 +85,19 @@ impl State {
             self.judge(slot);
             return None;
         }
-        if reader.lines.join.is_some() && file.offset == 0 && file.open.is_empty() {
-            self.inherit(&mut files, slot);
+        if reader.lines.join.is_some() && file.before.is_some() {
+            drop(files);
+            if self.awaits_former(reader, slot) {
+                return None;
+            }
+            files = self.files.borrow_mut();
         }
         let file = files.get_mut(slot)?;
         let before = file.resume_at();
         let tag = file.tag.clone();
         let result = reader.turn(file, || self.cx.batch(&tag), self.cx.now());
         let (name, end) = (file.name.clone(), file.resume_at());
+        file.unreadable = result.is_err();
         let mut turn = match result {
             Ok(turn) => turn,
             Err(e) => {
@@ -121,9 +126,15 @@ impl State {
         if over || arrived && self.conf.exit_on_eof {
             turn.made.records += reader.complete(&mut file.open, &file.path, Which::All, || self.cx.batch(&tag));
         }
-        let end = file.resume_at();
         let away = file.away.is_some();
         let is_copy = file.copy_of.is_some();
+        let mut open = Open::default();
+        if turn.cut.is_some() && (away || is_copy) {
+            turn.made.records += reader.complete(&mut file.open, &file.path, Which::All, || self.cx.batch(&tag));
+        } else if turn.cut.is_some() {
+            open = std::mem::take(&mut file.open);
+        }
+        let end = file.resume_at();
         let mut unsettled = false;
         if let Some(copies) = &mut file.copies {
             unsettled = (turn.grew || end == 0) && copies.since.is_some();
@@ -131,13 +142,19 @@ impl State {
                 copies.let_go(self.conf.rotate_wait);
             }
         }
+        if reader.lines.join.is_some() {
+            Self::note_due(reader, &mut files, slot);
+        }
         drop(files);
         if turn.cut.is_some() && is_copy {
             self.let_go_of_copy(slot);
-            return None;
+            return (turn.made.records > 0).then_some((tag, None));
         }
         if turn.cut.is_some() && !away || unsettled {
             self.settle_copies(slot, turn.cut.as_ref());
+        }
+        if let Some(cut) = turn.cut.as_ref().filter(|_| !open.is_empty()) {
+            turn.made.records += self.hand_to_copy(reader, slot, open, cut.offset);
         }
 
         let commit = (turn.made.records > 0).then(|| {

@@ -22,9 +22,9 @@ pub type Open = crate::parse::multiline::Open<Kept>;
 /// Set for a record that began in another file.
 pub type Kept = Option<Elsewhere>;
 
-/// The entry of a record in the ledger of the file that it began in, if that has one.
-#[derive(Debug)]
-pub struct Elsewhere(pub Option<Entry>);
+/// The entries of a record in the ledgers of the files that hold its beginning, where they have some.
+#[derive(Debug, Default)]
+pub struct Elsewhere(pub Vec<Entry>);
 /// A ledger, and the number of an entry.
 pub type Entry = (Rc<Ledger>, u64);
 
@@ -122,7 +122,7 @@ impl Join {
         let made = self.done.len() as u64;
         for mut group in self.done.drain(..) {
             group.write(batch, key, around);
-            self.inherited.extend(group.kept.take().and_then(|elsewhere| elsewhere.0));
+            self.inherited.extend(group.kept.take().into_iter().flat_map(|elsewhere| elsewhere.0));
             self.joiner.recycle(group);
         }
         if made > 0 {
@@ -131,9 +131,9 @@ impl Join {
         made
     }
 
-    /// What is open is complete: the file does not go on as it was.
-    pub fn end(&mut self) {
-        self.joiner.close(&mut self.open, &mut self.done);
+    /// Whether the file whose turn it is has begun records.
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// Begins a file's turn, or ends it: the same call for both.
@@ -200,9 +200,9 @@ impl Reader {
     }
 }
 
-/// Where a file's oldest open record begins; those that began in another file do not count.
+/// Where a file's oldest open record begins: at the head, when that is in another file.
 pub fn begun_at(open: &Open) -> Option<u64> {
-    open.groups().iter().filter(|g| g.kept.is_none()).map(Group::offset).min()
+    open.groups().iter().map(|g| if g.kept.is_some() { 0 } else { g.offset() }).min()
 }
 
 fn by_name(conf: &TailConf, cx: &mut MakeCx<'_>) -> Option<Vec<MultilineDef>> {

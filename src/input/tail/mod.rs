@@ -50,6 +50,8 @@ mod patterns;
 mod position_tests;
 mod print;
 mod read;
+#[cfg(all(test, feature = "sqlite"))]
+mod remembered_tests;
 mod resume;
 #[cfg(test)]
 mod reuse_tests;

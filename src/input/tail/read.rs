@@ -4,7 +4,7 @@ use super::charset::Charset;
 use super::cut::{Cut, Known};
 use super::facts;
 use super::file::{File, Place, size_of};
-use super::join::Which;
+use super::join::{Join, Which};
 use super::last::{Last, Likeness, REACH};
 use super::lines::{HOLE, Lines, Origin, Yield};
 use super::long::{Long, cut_at};
@@ -134,8 +134,10 @@ impl Reader {
         let size = size_of(&rustix::fs::fstat(fd)?);
         if size < file.offset {
             turn.cut = Some(self.cut(file));
-            if file.copy_of.is_some() {
-                // The next copy was written over this one: what that holds is another question.
+            if file.copy_of.is_some() || self.lines.join.is_some() {
+                // The next copy was written over this one, and what that holds is another question; or records go on in
+                // a copy of this one first.
+                turn.more = size > 0;
                 return Ok(turn);
             }
         }
@@ -186,12 +188,9 @@ impl Reader {
         Ok(turn)
     }
 
-    /// [`cut`]; what the file had begun does not go on.
-    fn cut(&mut self, file: &mut File) -> Cut {
-        if let Some(join) = &mut self.lines.join {
-            join.end();
-        }
-        cut(file)
+    /// [`cut`]; whether the file had begun records is told.
+    fn cut(&self, file: &mut File) -> Cut {
+        Cut { open: self.lines.join.as_ref().is_some_and(Join::is_open), ..cut(file) }
     }
 
     /// What one read asks for of a file that has `available` bytes more.
@@ -351,7 +350,7 @@ impl Reader {
 pub fn cut(file: &mut File) -> Cut {
     let &mut File { offset, place, last, print, size, seen, .. } = file;
     file.rewind();
-    Cut { offset, place, known: Known::Text(last), print, size, seen }
+    Cut { offset, place, known: Known::Text(last), print, size, seen, open: false }
 }
 
 /// Whether what stands before the offset is what was read there, but for its end perhaps; that is then known as it is.

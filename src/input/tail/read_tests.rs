@@ -55,6 +55,11 @@ impl Lab {
             awaited: false,
             round: 0,
             open: Default::default(),
+            due: None,
+            before: None,
+            former_of: None,
+            owed: 0,
+            unreadable: false,
             ledger: None,
         };
         let lines = Lines {

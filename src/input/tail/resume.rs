@@ -4,8 +4,10 @@ use super::cut::{Cut, Known};
 use super::discover::Opened;
 use super::facts::Facts;
 use super::file::{FileId, Place, size_of};
+use super::files::Slot;
 use super::rows::{Row, sibling};
 use super::state::State;
+use crate::util::sort;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -15,10 +17,14 @@ impl State {
     /// Rows of files that are not under their names any more: those rotated meanwhile are read to their end, the rest
     /// is forgotten.
     pub fn settle_rows(&self) -> Vec<i64> {
-        let astray = self.rows.borrow_mut().take_astray(|path| self.patterns.matches(path));
+        let mut astray = self.rows.borrow_mut().take_astray(|path| self.patterns.matches(path));
+        // The oldest first.
+        sort::by_key(&mut astray, |row| row.id);
         let mut stale = Vec::new();
         for row in astray {
-            if !self.resume_rotated(&row) {
+            if let Some(slot) = self.resume_rotated(&row) {
+                self.comes_before(slot);
+            } else {
                 log::info!("[{}] '{}' (inode {}) is gone: forgotten", self.cx.label(), row.path().display(), row.inode);
                 stale.push(row.id);
             }
@@ -26,21 +32,21 @@ impl State {
         stale
     }
 
-    fn resume_rotated(&self, row: &Row) -> bool {
+    fn resume_rotated(&self, row: &Row) -> Option<Slot> {
         let live = row.path();
-        let Some(at) = sibling(live, row.inode) else { return false };
-        let Ok(stat) = rustix::fs::stat(&at) else { return false };
+        let at = sibling(live, row.inode)?;
+        let stat = rustix::fs::stat(&at).ok()?;
         let id = FileId::of(&stat);
         let size = size_of(&stat);
         let written = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
         let quiet = SystemTime::now().duration_since(written).is_ok_and(|age| age > self.conf.rotate_wait);
         if self.files.borrow().with_id(id).is_some() || size < row.offset || (size == row.offset && quiet) {
-            return false;
+            return None;
         }
-        let Some(tag) = self.tag_of(live, id) else { return false };
-        let Some(fd) = self.open_as(&at, id) else { return false };
+        let tag = self.tag_of(live, id)?;
+        let fd = self.open_as(&at, id)?;
         if !marker_holds(row, fd.as_fd()) {
-            return false;
+            return None;
         }
         log::info!(
             "[{}] '{}' was rotated to '{}': reading the {} bytes left of it",
@@ -53,8 +59,7 @@ impl State {
         let ledger = self.ledger(id, &live, Some(row.id), row.offset);
         let copy_of = copied_from(&live, &fd);
         let (path, name, offset, undecided) = (live, at.into(), row.offset, false);
-        self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of, undecided });
-        true
+        Some(self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of, undecided }))
     }
 
     /// What is known of a remembered file's former content, unless it still holds that and more can be read.
@@ -70,7 +75,7 @@ impl State {
             return None;
         }
         let (known, seen) = (Known::Marker(row.marker, row.marker_size), self.remembered);
-        Some(Cut { offset, place: Place::Start, known, print: None, size: offset, seen })
+        Some(Cut { offset, place: Place::Start, known, print: None, size: offset, seen, open: false })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::file::FileId;
 use crate::util::sort;
+use rustc_hash::FxHashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -45,13 +46,21 @@ impl Row {
 pub struct Rows {
     /// Sorted by inode; of one inode the newest first.
     list: Vec<Row>,
+    /// All names that there were.
+    names: FxHashSet<Vec<u8>>,
 }
 
 impl Rows {
     /// All rows of a database.
     pub fn new(mut list: Vec<Row>) -> Self {
         sort::by_key(&mut list, |row| (row.inode, std::cmp::Reverse(row.id)));
-        Self { list }
+        let names = list.iter().map(|row| row.name.clone()).collect();
+        Self { list, names }
+    }
+
+    /// Whether a file was remembered under this name.
+    pub fn knows(&self, path: &Path) -> bool {
+        self.names.contains(path.as_os_str().as_bytes())
     }
 
     /// Takes the row of the file that is now at `path`. With `same_name` only a row of this name will do; else one
