@@ -27,35 +27,47 @@ mod lazy {
 
     unsafe extern "C" {
         fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+        fn dlerror() -> *mut c_char;
         fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
     }
     /// All of the library's own references are bound when it is loaded (dlopen(3)).
     const RTLD_NOW: c_int = 2;
 
     pub(super) fn load() -> Result<(), String> {
-        library().map(drop).ok_or_else(|| {
-            let names = NAMES.map(|name| name.to_string_lossy().into_owned()).join(", ");
-            format!(
-                "libpcap is not installed (there is none of {names}): install it (on Debian the package libpcap0.8)"
-            )
+        let why = library().as_ref().err();
+        why.map_or(Ok(()), |why| {
+            Err(format!("cannot load libpcap: {why}. Install it (on Debian the package libpcap0.8)"))
         })
     }
 
-    fn library() -> Option<*mut c_void> {
-        static LIBRARY: OnceLock<usize> = OnceLock::new();
-        let address = *LIBRARY.get_or_init(|| NAMES.into_iter().map(open).find(|a| *a != 0).unwrap_or_default());
-        (address != 0).then(|| with_exposed_provenance_mut(address))
+    /// The library's handle as a number, or why there is none. It is never closed.
+    fn library() -> &'static Result<usize, String> {
+        static LIBRARY: OnceLock<Result<usize, String>> = OnceLock::new();
+        LIBRARY.get_or_init(|| {
+            let [upstream, debian] = NAMES;
+            open(upstream).or_else(|_| open(debian))
+        })
     }
 
-    /// The library's handle as a number; 0 without one. It is never closed.
-    pub(super) fn open(name: &CStr) -> usize {
+    pub(super) fn open(name: &CStr) -> Result<usize, String> {
         // SAFETY: the name ends with NUL; loading runs the initializers of system libraries, which have no demands.
-        unsafe { dlopen(name.as_ptr(), RTLD_NOW) }.expose_provenance()
+        let library = unsafe { dlopen(name.as_ptr(), RTLD_NOW) };
+        if !library.is_null() {
+            return Ok(library.expose_provenance());
+        }
+        // SAFETY: it has no demands; its answer is this thread's, and good until the next call.
+        let why = unsafe { dlerror() };
+        if why.is_null() {
+            return Err(format!("no {}", name.to_string_lossy()));
+        }
+        // SAFETY: not null, so a text that ends with NUL (dlerror(3)).
+        Err(unsafe { CStr::from_ptr(why) }.to_string_lossy().into_owned())
     }
 
     fn symbol(name: &CStr) -> Option<*mut c_void> {
+        let library = with_exposed_provenance_mut(*library().as_ref().ok()?);
         // SAFETY: the handle is one of `dlopen`, the name ends with NUL.
-        let at = unsafe { dlsym(library()?, name.as_ptr()) };
+        let at = unsafe { dlsym(library, name.as_ptr()) };
         (!at.is_null()).then_some(at)
     }
 
@@ -119,6 +131,7 @@ mod tests {
     #[test]
     fn the_library_is_found_and_another_is_not() {
         assert_eq!(load(), Ok(()));
-        assert_eq!(lazy::open(c"libpcap-that-is-not-there.so.1"), 0);
+        let why = lazy::open(c"libpcap-that-is-not-there.so.1").unwrap_err();
+        assert!(why.contains("libpcap-that-is-not-there.so.1"), "{why}");
     }
 }

@@ -272,3 +272,19 @@ fn a_filter_leaves_packets_out() {
     let done = lab.run(&conf("File a.pcap\nBPF_Filter tcp port 80")).code(0);
     done.says(&["no packet of link type 147 passes", "2 left out by the filter"]);
 }
+
+#[cfg(all(feature = "pcap", target_os = "linux", target_env = "gnu"))]
+#[test]
+fn where_libpcap_cannot_be_loaded_files_are_read_and_what_needs_it_says_so() {
+    let mut lab = Lab::new("pcap-unloaded");
+    lab.write("a.pcap", capture(Pcap, false, &pair(1, 0)));
+    // Found first, and no libraries.
+    lab.write("lib/libpcap.so.1", "");
+    let lib = lab.write("lib/libpcap.so.0.8", "");
+    lab.env("LD_LIBRARY_PATH", lib.parent().unwrap().to_str().unwrap());
+    statuses(&lab.run(&conf("File a.pcap")).code(0), &["OK"]);
+    let why = ["cannot load libpcap: ", "Install it"];
+    lab.run(&conf("File a.pcap\nBPF_Filter icmp")).code(1).says(&["BPF_Filter: ", why[0], why[1]]);
+    lab.run(&conf("Interface lo")).code(1).says(&why);
+    lab.exec(&["--list-interfaces"]).code(1).says(&why);
+}
