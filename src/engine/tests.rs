@@ -42,11 +42,12 @@ impl Input for Lines {
             for from in (0..self.count).step_by(self.per) {
                 let to = (from + self.per).min(self.count);
                 for tag in self.tags.iter().filter(|_| self.apart) {
-                    let mut b = cx.batch(tag);
-                    let m = b.begin();
-                    b.push_text(Key::of("log"), b"line");
-                    b.finish(m, Time(0));
-                    drop(b);
+                    {
+                        let mut b = cx.batch(tag);
+                        let m = b.begin();
+                        b.push_text(Key::of("log"), b"line");
+                        b.finish(m, Time(0));
+                    }
                     cx.commit_now(tag, None);
                     cx.hurry();
                     cx.wait_for_room().await;
