@@ -1,6 +1,7 @@
 //! Directories under watch: names that come, go and move lead to looks at the files concerned.
 
 use super::names::origins;
+use super::rows::target;
 use super::state::{Grave, State};
 use super::watch::Event;
 use rustc_hash::FxHashMap;
@@ -184,7 +185,8 @@ impl State {
         if !std::fs::symlink_metadata(link).is_ok_and(|m| m.is_symlink()) {
             return;
         }
-        let Ok(target) = link.canonicalize() else { return };
+        // The next file may not be there yet.
+        let Some(target) = link.canonicalize().ok().or_else(|| target(link)) else { return };
         let (Some(dir), Some(name)) = (target.parent(), target.file_name()) else { return };
         match inotify.add_dir(dir) {
             Ok(watch) => self.dirs.borrow_mut().add_target(watch, dir, name.to_owned(), link),

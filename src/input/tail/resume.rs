@@ -58,6 +58,7 @@ impl State {
         let live: Rc<Path> = live.into();
         let ledger = self.ledger(id, &live, Some(row.id), row.offset);
         let copy_of = copied_from(&live, &fd);
+        self.watch_target(&live);
         let (path, name, offset, undecided) = (live, at.into(), row.offset, false);
         Some(self.follow(Opened { path, name, tag, id, fd, offset, ledger, away: true, copy_of, undecided }))
     }

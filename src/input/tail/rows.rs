@@ -116,7 +116,7 @@ fn beside(live: &Path, inode: u64) -> Option<PathBuf> {
 }
 
 /// Where a link leads, over other links, although nothing may be there just now.
-fn target(link: &Path) -> Option<PathBuf> {
+pub fn target(link: &Path) -> Option<PathBuf> {
     /// As many as the system follows.
     const LINKS: usize = 40;
     let mut at = link.to_path_buf();
