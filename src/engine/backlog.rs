@@ -158,7 +158,7 @@ pub(super) async fn load(core: &Rc<Core>, out: &OutputState, task: &mut Delivery
             input.lost(missing as u64, "a chunk file is damaged");
         }
         chunk.load(batch, left);
-        input.enlist(&chunk);
+        chunk.enlist();
         if input.gate.over().is_some() {
             core.relieve();
         }

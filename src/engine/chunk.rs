@@ -27,6 +27,8 @@ pub(super) struct Chunk {
     was_down: Cell<bool>,
     /// It is counted among the chunks that are up.
     counted: Cell<bool>,
+    /// Its number among those of its input.
+    listed: Cell<Option<u64>>,
     acks: RefCell<Vec<Ack>>,
     file: RefCell<Option<Rc<ChunkFile>>>,
     /// Outputs that still need it.
@@ -55,7 +57,7 @@ impl Chunk {
         this.acks.replace(acks);
         this.load(batch, Vec::new());
         let this = Rc::new(this);
-        input.enlist(&this);
+        this.enlist();
         this
     }
 
@@ -87,6 +89,7 @@ impl Chunk {
             memory: Cell::new(0),
             was_down: Cell::new(false),
             counted: Cell::new(false),
+            listed: Cell::new(None),
             acks: RefCell::default(),
             file: RefCell::new(file),
             open: Cell::new(0),
@@ -162,6 +165,14 @@ impl Chunk {
             self.left.replace(left);
         }
         self.resize(memory);
+    }
+
+    /// Its input is to know that its records are in memory.
+    pub(super) fn enlist(self: &Rc<Self>) {
+        let number = self.input.enlist(self);
+        if let Some(former) = self.listed.replace(Some(number)) {
+            self.input.delist(former);
+        }
     }
 
     /// The records that are left for an output, if it has a part of them.
@@ -263,6 +274,11 @@ impl Chunk {
 
     fn resize(&self, memory: usize) {
         let before = self.memory.replace(memory);
+        if memory == 0
+            && let Some(number) = self.listed.take()
+        {
+            self.input.delist(number);
+        }
         self.input.gate.resize_chunk(before, memory);
         if let Some(core) = self.core.upgrade() {
             let up = core.chunks_up.get();

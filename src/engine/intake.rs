@@ -18,7 +18,7 @@ use crate::time::Time;
 use crate::util::ratelimit::RateLimit;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::SystemTime;
 
@@ -78,10 +78,12 @@ pub(super) struct InputState {
     pub(super) gate: Gate,
     spec: Spec,
     streams: RefCell<FxHashMap<Tag, Stream>>,
-    /// Its chunks that are in memory, oldest first, and perhaps some that are not any more.
-    up: RefCell<VecDeque<Weak<Chunk>>>,
-    /// How many of the newest of them the last look for what can leave memory went through.
-    looked: Cell<usize>,
+    /// Its chunks that are in memory, in the order in which they came there.
+    up: RefCell<BTreeMap<u64, Weak<Chunk>>>,
+    /// The number of the next of them.
+    next_up: Cell<u64>,
+    /// Where the last look for what can leave memory ended, when that was not at the oldest.
+    looked: Cell<Option<u64>>,
     /// Some were not on their way to the disk yet when they were made.
     unsaved: Cell<bool>,
     /// Tags of commits since the last flush.
@@ -124,7 +126,8 @@ impl InputState {
             gate: Gate::new(spec.limit, &core.total),
             streams: RefCell::default(),
             up: RefCell::default(),
-            looked: Cell::new(0),
+            next_up: Cell::new(0),
+            looked: Cell::new(None),
             unsaved: Cell::new(false),
             touched: RefCell::default(),
             room: Notify::default(),
@@ -153,7 +156,7 @@ impl InputState {
 
     /// Its chunks that are in memory, oldest first.
     pub(super) fn chunks_up(&self) -> Vec<Rc<Chunk>> {
-        self.up.borrow().iter().filter_map(Weak::upgrade).filter(|c| c.is_up()).collect()
+        self.up.borrow().values().filter_map(Weak::upgrade).filter(|c| c.is_up()).collect()
     }
 
     /// Number of open batches.

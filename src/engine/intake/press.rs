@@ -7,7 +7,7 @@ use crate::engine::core::Core;
 use crate::engine::gate::Over;
 use crate::input::Patience;
 use crate::rt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 /// Chunks that one look for what can leave memory tries in vain: there may be one for each of many tags.
 const LOOKS: usize = 64;
@@ -40,52 +40,52 @@ impl InputState {
 
     /// Lets chunks that are on the disk go from memory, the newest first: the oldest are sent next. Down to `most` bytes.
     /// A source that keeps what is not read can as well wait as long as outputs take what is there; only what was on the
-    /// disk alone before goes back. Of very many chunks one call looks at some, and the next call at those behind them.
+    /// disk alone before goes back. Of very many chunks one call looks at the newest and at some of the others, and the next
+    /// call at those before them.
     pub(in crate::engine) fn unload(&self, core: &Core, most: usize) {
         if self.gate.used() <= most || !(self.spec.storage == StorageType::Filesystem || self.spec.is_backlog) {
             return;
         }
         let waits = self.spec.patience > Patience::None && !core.outputs().iter().any(|out| out.is_stuck());
-        let (mut back, mut in_vain) = (self.looked.get(), 0);
+        let rest = self.unload_before(core, None, most, waits);
+        let rest = rest.map(|newest| self.looked.get().map_or(newest, |at| at.min(newest)));
+        self.looked.set(rest.and_then(|before| self.unload_before(core, Some(before), most, waits)));
+    }
+
+    /// Looks at chunks before the one of that number; answers the number at which it ended when there are more, and more is to
+    /// go.
+    fn unload_before(&self, core: &Core, mut before: Option<u64>, most: usize, waits: bool) -> Option<u64> {
+        let mut in_vain = 0;
         while in_vain < LOOKS {
-            let chunk = {
+            let (number, chunk) = {
                 let up = self.up.borrow();
-                let Some(at) = up.len().checked_sub(back + 1) else {
-                    self.looked.set(0);
-                    return;
-                };
-                up.get(at).and_then(Weak::upgrade)
+                let next = up.range(..before.unwrap_or(u64::MAX)).next_back();
+                next.map(|(&number, chunk)| (number, chunk.upgrade()))?
             };
             core.looks.set(core.looks.get() + 1);
-            back += 1;
+            before = Some(number);
             if !chunk.is_some_and(|c| (!waits || c.was_down()) && c.unload()) {
                 in_vain += 1;
             } else if self.gate.used() <= most {
-                self.looked.set(0);
-                return;
+                return None;
             }
         }
-        self.looked.set(back);
+        before
     }
 
     /// Makes room in a ring: the oldest chunks that are not on the wire are dropped; the newest one stays.
     fn drop_oldest(&self, core: &Rc<Core>) {
-        let mut at = 0usize;
+        let mut from = 0;
         while self.gate.over().is_some() {
             let chunk = {
-                let mut up = self.up.borrow_mut();
-                while up.front().is_some_and(|c| c.strong_count() == 0) {
-                    up.pop_front();
-                    at = at.saturating_sub(1);
-                }
-                if at + 1 >= up.len() {
-                    return;
-                }
-                up.get(at).and_then(Weak::upgrade)
+                let up = self.up.borrow();
+                let mut rest = up.range(from..);
+                let (Some((&number, chunk)), Some(_)) = (rest.next(), rest.next()) else { return };
+                from = number + 1;
+                chunk.upgrade()
             };
-            at += 1;
             core.looks.set(core.looks.get() + 1);
-            if let Some(chunk) = chunk.filter(|c| c.is_up() && !c.is_running()) {
+            if let Some(chunk) = chunk.filter(|c| !c.is_running()) {
                 core.outputs()
                     .iter()
                     .for_each(|out| out.evict(&chunk, "the ring of storage.type memrb is full (Mem_Buf_Limit)"));
@@ -115,19 +115,19 @@ impl InputState {
         }
     }
 
-    /// Remembers a chunk that came into memory.
-    pub(in crate::engine) fn enlist(&self, chunk: &Rc<Chunk>) {
-        let mut up = self.up.borrow_mut();
-        while up.front().is_some_and(|c| c.strong_count() == 0) {
-            up.pop_front();
-        }
-        // Those that left are swept when they may be many.
-        if up.len() >= 16 && up.len().is_power_of_two() {
-            up.retain(|c| c.upgrade().is_some_and(|c| c.is_up()));
-        }
-        up.push_back(Rc::downgrade(chunk));
+    /// Remembers a chunk that came into memory; answers its number there.
+    pub(in crate::engine) fn enlist(&self, chunk: &Rc<Chunk>) -> u64 {
+        let number = self.next_up.get();
+        self.next_up.set(number + 1);
+        self.up.borrow_mut().insert(number, Rc::downgrade(chunk));
         if chunk.file().is_none() {
             self.unsaved.set(true);
         }
+        number
+    }
+
+    /// The chunk of this number left memory.
+    pub(in crate::engine) fn delist(&self, number: u64) {
+        self.up.borrow_mut().remove(&number);
     }
 }
