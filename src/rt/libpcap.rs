@@ -109,6 +109,7 @@ mod lazy {
         pcap_activate(handle: Handle) -> c_int, or FAILED;
         pcap_open_dead(link: c_int, snaplen: c_int) -> Handle, or null_mut();
         pcap_close(handle: Handle) -> (), or ();
+        pcap_breakloop(handle: Handle) -> (), or ();
         pcap_dispatch(handle: Handle, count: c_int, each: *mut c_void, user: *mut c_uchar) -> c_int, or FAILED;
         pcap_stats(handle: Handle, into: *mut c_void) -> c_int, or FAILED;
         pcap_setfilter(handle: Handle, program: *mut c_void) -> c_int, or FAILED;
