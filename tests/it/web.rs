@@ -426,7 +426,7 @@ fn killed_in_the_middle_of_a_load() {
         let mut run = lab.start(&conf);
         run.wait_stderr("listening on");
         let begin = Instant::now();
-        while !client.is_finished() && begin.elapsed() < Duration::from_millis(150) {
+        while !client.is_finished() && begin.elapsed() < Duration::from_millis(50) {
             std::thread::sleep(Duration::from_millis(10));
         }
         run.kill();
