@@ -1,22 +1,31 @@
 //! Inputs: where records come from. One file per plugin, one line in [`PLUGINS`].
 
 pub mod beats;
+pub mod cpu;
 mod cx;
 pub mod datagrams;
+pub mod disk;
 pub mod dummy;
 pub mod elasticsearch;
 pub mod exec;
 pub mod fluentbit_metrics;
 pub mod forward;
 pub mod framer;
+pub mod gauge;
+pub mod gpio_events;
 pub mod head;
+pub mod health;
 pub mod http;
 pub mod interval;
 pub mod kmsg;
 pub mod kubernetes_events;
+pub mod mem;
+pub mod netif;
 pub mod pcap;
+pub mod proc;
 pub mod random;
 pub mod reader;
+pub mod serial;
 pub mod serve;
 pub mod stdin;
 pub mod syslog;
@@ -24,8 +33,10 @@ pub mod syslog;
 pub mod systemd;
 pub mod tail;
 pub mod tcp;
+pub mod thermal;
 pub mod udp;
 pub mod unix_socket;
+pub mod uptime;
 pub mod values;
 pub mod web;
 
@@ -78,23 +89,33 @@ pub struct InputPlugin {
 /// Every input, by name.
 pub static PLUGINS: &[&InputPlugin] = &[
     &beats::PLUGIN,
+    &cpu::PLUGIN,
+    &disk::PLUGIN,
     &dummy::PLUGIN,
     &elasticsearch::PLUGIN,
     &exec::PLUGIN,
     &fluentbit_metrics::PLUGIN,
     &forward::PLUGIN,
+    &gpio_events::PLUGIN,
     &head::PLUGIN,
+    &health::PLUGIN,
     &http::PLUGIN,
     &kmsg::PLUGIN,
     &kubernetes_events::PLUGIN,
+    &mem::PLUGIN,
+    &netif::PLUGIN,
     &pcap::PLUGIN,
+    &proc::PLUGIN,
     &random::PLUGIN,
+    &serial::PLUGIN,
     &stdin::PLUGIN,
     &syslog::PLUGIN,
     #[cfg(feature = "systemd")]
     &systemd::PLUGIN,
     &tail::PLUGIN,
     &tcp::PLUGIN,
+    &thermal::PLUGIN,
     &udp::PLUGIN,
     &unix_socket::PLUGIN,
+    &uptime::PLUGIN,
 ];

@@ -208,7 +208,7 @@ impl Connection<'_> {
 }
 
 /// The separator's escapes as bytes.
-fn unescape(text: &str) -> Vec<u8> {
+pub fn unescape(text: &str) -> Vec<u8> {
     text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r").replace("\\0", "\0").into_bytes()
 }
 

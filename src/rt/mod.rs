@@ -5,6 +5,7 @@
 mod child;
 mod clock;
 mod fd_writer;
+pub mod gpio;
 mod io;
 #[cfg(test)]
 pub mod leap;
