@@ -17,11 +17,13 @@ fn number<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
-/// What a counter has grown by. One that went back has passed 2^32, which 32-bit kernels count to, if that makes it less than
-/// half of the way round; else it began anew at zero (a device that was plugged in again).
-pub fn grown(before: u64, now: u64) -> u64 {
+/// What a counter has grown by. With `anew` it began at zero meanwhile: a device was plugged in again, and what counts in larger
+/// steps beside it (packets beside bytes) went back, too. Else one that went back has passed 2^32, which 32-bit kernels count
+/// to, if that makes it less than half of the way round.
+pub fn grown(before: u64, now: u64, anew: bool) -> u64 {
     const ROUND: u64 = 1 << 32;
     match now.checked_sub(before) {
+        _ if anew => now,
         Some(more) => more,
         None if before < ROUND && now + (ROUND - before) < ROUND / 2 => now + (ROUND - before),
         None => now,
@@ -135,9 +137,20 @@ impl Memory {
 pub struct Disk<'a> {
     /// `mmcblk0`, `mmcblk0p1`.
     pub name: &'a [u8],
-    /// Sectors of 512 bytes, whatever the device's are.
+    /// What it has done.
+    pub done: DiskWork,
+}
+
+/// What a device has done since it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DiskWork {
+    /// Requests to read.
+    pub reads: u64,
+    /// What they read, in sectors of 512 bytes, whatever the device's are.
     pub read: u64,
-    /// The same, written.
+    /// Requests to write.
+    pub writes: u64,
+    /// What they wrote, in the same sectors.
     pub written: u64,
 }
 
@@ -146,7 +159,9 @@ pub fn disks(diskstats: &[u8]) -> impl Iterator<Item = Disk<'_>> {
     lines(diskstats).filter_map(|line| {
         let mut line = words(line);
         let name = line.nth(2)?;
-        Some(Disk { name, read: number(line.nth(2)?)?, written: number(line.nth(3)?)? })
+        let (reads, read) = (number(line.next()?)?, number(line.nth(1)?)?);
+        let (writes, written) = (number(line.nth(1)?)?, number(line.nth(1)?)?);
+        Some(Disk { name, done: DiskWork { reads, read, writes, written } })
     })
 }
 
@@ -172,6 +187,9 @@ pub fn is_virtual(name: &[u8]) -> bool {
 /// Counters of an interface: bytes, packets, errors, drop, fifo, frame, compressed, multicast as received; bytes, packets,
 /// errors, drop, fifo, collisions, carrier, compressed as sent.
 pub type Traffic = [u64; 16];
+
+/// Where packets are counted, received and sent.
+pub const PACKETS: [usize; 2] = [1, 9];
 
 /// `/proc/net/dev`: interfaces by name.
 pub fn interfaces(dev: &[u8]) -> impl Iterator<Item = (&[u8], Traffic)> {

@@ -9,6 +9,7 @@ use crate::fmt::procfs::{Process, Ticks, processors};
 use crate::plugin::MakeCx;
 use crate::rt::{LocalFuture, now};
 use crate::time::Time;
+use crate::util::sort;
 use std::time::{Duration, Instant};
 
 /// The plugin.
@@ -101,7 +102,7 @@ impl Processors {
     fn read_at(&mut self, at: Instant) -> Result<(), Fault> {
         self.work = None;
         let elapsed = self.before.map(|(before, _)| ticks(at.saturating_duration_since(before)));
-        let mut all = None;
+        let (mut all, mut more) = (None, false);
         for (number, now) in processors(self.file.read()?) {
             let Some(number) = number else {
                 all = Some(now);
@@ -114,12 +115,15 @@ impl Processors {
                 }
                 None => {
                     let keys = ["cpu", "user", "system"].map(|what| Key::of(&format!("cpu{number}.p_{what}")));
+                    more = true;
                     self.cores.push(Core { number, keys, ticks: now, work: None, seen: true });
                 }
             }
         }
         self.cores.retain_mut(|core| std::mem::take(&mut core.seen));
-        self.cores.sort_unstable_by_key(|core| core.number);
+        if more {
+            sort::by_key(&mut self.cores, |core| core.number);
+        }
         let Some(all) = all else { return Err(self.file.lacks("what processors did")) };
         let cores = self.cores.len().max(1) as f64;
         self.work = elapsed.zip(self.before).map(|(of, (_, before))| percent(all.since(before), of * cores));

@@ -5,7 +5,7 @@ use super::{Input, InputCx, InputPlugin};
 use crate::conf::PluginInfo;
 use crate::error::Error;
 use crate::event::{Batch, Cell, Key};
-use crate::fmt::procfs::{Disk, disks, grown, is_partition, is_virtual};
+use crate::fmt::procfs::{Disk, DiskWork, disks, grown, is_partition, is_virtual};
 use crate::plugin::MakeCx;
 use crate::rt::LocalFuture;
 use crate::time::Time;
@@ -55,8 +55,7 @@ const SECTOR: u64 = 512;
 
 struct Device {
     name: Vec<u8>,
-    read: u64,
-    written: u64,
+    done: DiskWork,
     seen: bool,
 }
 
@@ -105,20 +104,21 @@ impl Gauge for DiskGauge {
         let (mut read, mut written) = (0u64, 0u64);
         for disk in chosen {
             let at = self.devices.iter().position(|d| d.name == disk.name);
+            let now = disk.done;
             let before = match at.and_then(|at| self.devices.get_mut(at)) {
                 Some(known) => {
                     known.seen = true;
-                    (std::mem::replace(&mut known.read, disk.read), std::mem::replace(&mut known.written, disk.written))
+                    std::mem::replace(&mut known.done, now)
                 }
                 None => {
-                    let Disk { name, read, written } = disk;
-                    self.devices.push(Device { name: name.to_vec(), read, written, seen: true });
+                    self.devices.push(Device { name: disk.name.to_vec(), done: now, seen: true });
                     // The counters of what is plugged in now began at zero.
-                    if self.begun { (0, 0) } else { (read, written) }
+                    if self.begun { DiskWork::default() } else { now }
                 }
             };
-            read = read.saturating_add(grown(before.0, disk.read));
-            written = written.saturating_add(grown(before.1, disk.written));
+            let anew = now.reads < before.reads || now.writes < before.writes;
+            read = read.saturating_add(grown(before.read, now.read, anew));
+            written = written.saturating_add(grown(before.written, now.written, anew));
         }
         self.devices.retain_mut(|d| std::mem::take(&mut d.seen));
         let begun = std::mem::replace(&mut self.begun, true);
@@ -141,7 +141,7 @@ mod tests {
     use crate::input::gauge::testing::{Root, look};
 
     fn stats(lines: &[(&str, u64, u64)]) -> String {
-        lines.iter().map(|(name, r, w)| format!(" 179 0 {name} 1 2 {r} 4 5 6 {w} 8 9 10 11 0 0 0 0\n")).collect()
+        lines.iter().map(|(name, r, w)| format!(" 179 0 {name} {r} 2 {r} 4 {w} 6 {w} 8 9 10 11 0 0 0 0\n")).collect()
     }
 
     #[test]
@@ -159,9 +159,13 @@ mod tests {
         let with = |r, w| stats(&[("mmcblk0", 110, 220), ("sda", r, w), ("sda1", r, w)]);
         root.write("diskstats", with(4, 1));
         assert_eq!(look(&mut disk), r#"{"read_size":2048,"write_size":512}"#);
-        // Pulled out and in again between two looks.
-        root.write("diskstats", with(2, 1));
-        assert_eq!(look(&mut disk), r#"{"read_size":1024,"write_size":0}"#);
+        // Pulled out and in again between two looks: all of what was read and written since counts, however much it was before.
+        root.write("diskstats", with(2, 3));
+        assert_eq!(look(&mut disk), r#"{"read_size":1024,"write_size":1536}"#);
+        root.write("diskstats", with(4_000_000_000, 3));
+        look(&mut disk);
+        root.write("diskstats", with(1, 4));
+        assert_eq!(look(&mut disk), r#"{"read_size":512,"write_size":2048}"#);
         root.write("diskstats", stats(&card(110)));
         assert_eq!(look(&mut disk), r#"{"read_size":0,"write_size":0}"#);
         root.write("diskstats", "");

@@ -78,7 +78,12 @@ pub trait Gauge {
     /// What could not be read, for the log.
     fn read(&mut self) -> Result<(), Fault>;
 
-    /// Makes records of the last reading.
+    /// Reads the values anew when that takes no time, for what a worker reads else; `None` when it may.
+    fn read_at_once(&mut self) -> Option<Result<(), Fault>> {
+        None
+    }
+
+    /// Makes records of the last reading, where there is something to tell.
     fn write(&mut self, batch: &mut Batch, now: Time);
 }
 
@@ -89,11 +94,23 @@ pub async fn watch(cx: &InputCx, every: Duration, mut gauge: impl Gauge) -> Resu
     let mut ticker = Ticker::new(every);
     while ticker.tick(cx).await {
         if trouble.judge(cx, gauge.read()) {
-            gauge.write(&mut cx.batch(cx.tag()), cx.now());
-            cx.commit(cx.tag(), None).await;
+            tell(cx, &mut gauge).await;
         }
     }
     Ok(())
+}
+
+/// Commits what there is to tell. A look that tells nothing does not wake anybody later on.
+async fn tell(cx: &InputCx, gauge: &mut impl Gauge) {
+    let told = {
+        let mut batch = cx.batch(cx.tag());
+        let before = batch.len();
+        gauge.write(&mut batch, cx.now());
+        batch.len() > before
+    };
+    if told {
+        cx.commit(cx.tag(), None).await;
+    }
 }
 
 /// [`watch`] for what may keep its reader waiting: a worker reads. A reading that never ends holds up nobody else, nor the
@@ -103,27 +120,37 @@ pub async fn watch_apart(cx: &InputCx, every: Duration, mut gauge: impl Gauge + 
     let workers = Workers::new(cx.name(), 1);
     let mut ticker = Ticker::new(every);
     while ticker.tick(cx).await {
-        let job = workers.run(move || {
-            let read = gauge.read();
-            (gauge, read)
-        });
-        let done = or(async { Some(job.await) }, async {
-            cx.stopping().await;
-            None
-        });
-        let read;
-        (gauge, read) = match done.await {
-            None => return Ok(()),
-            Some(None) => return Err(Error::Plugin(cx.label().to_owned(), "its thread could not be started".into())),
-            Some(Some(done)) => done,
+        let read = match gauge.read_at_once() {
+            Some(read) => read,
+            None => {
+                let job = workers.run(move || {
+                    let read = gauge.read();
+                    (gauge, read)
+                });
+                let done = or(async { Some(job.await) }, async {
+                    cx.stopping().await;
+                    None
+                });
+                let read;
+                (gauge, read) = match done.await {
+                    None => return Ok(()),
+                    Some(None) => {
+                        return Err(Error::Plugin(cx.label().to_owned(), "its thread could not be started".into()));
+                    }
+                    Some(Some(done)) => done,
+                };
+                read
+            }
         };
         if trouble.judge(cx, read) {
-            gauge.write(&mut cx.batch(cx.tag()), cx.now());
-            cx.commit(cx.tag(), None).await;
+            tell(cx, &mut gauge).await;
         }
     }
     Ok(())
 }
+
+/// When a device that is not there is tried again.
+pub const AGAIN: Duration = Duration::from_secs(2);
 
 /// Says once what is wrong, not at every interval.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! `gpio_events`: edges on the lines of a GPIO chip (buttons, doors, meters that pulse).
 
+use super::gauge::{AGAIN, Trouble};
 use super::{Input, InputCx, InputPlugin};
 use crate::conf::{CList, PluginInfo};
 use crate::error::Error;
@@ -8,6 +9,7 @@ use crate::fmt::gpio::{self, EVENT, Event, MAX_LINES, Request, flag};
 use crate::plugin::MakeCx;
 use crate::rt::{LocalFuture, Source, gpio as chip, or};
 use crate::time::Time;
+use crate::util::sort;
 use rustix::fs::{Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
@@ -103,33 +105,22 @@ impl Input for Gpio {
 
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let Some(mut lines) = self.open else { return Ok(()) };
-            let Some(fd) = lines.fd.take() else { return Ok(()) };
-            let source = Source::new(fd).map_err(Error::io("watch the lines"))?;
-            let mut buffer = [0; READ * EVENT];
+            let mut trouble = Trouble::default();
+            let mut open = self.open.map_or_else(|| Lines::open(&self.conf), Ok);
             loop {
-                let read =
-                    or(async { Some(source.read(|fd| Ok(rustix::io::read(fd, &mut buffer[..])?)).await) }, async {
-                        cx.stopping().await;
-                        None
-                    });
-                let n = match read.await {
-                    None => return Ok(()),
-                    Some(Ok(0)) => return Err(Error::Plugin(cx.label().to_owned(), "the chip is gone".into())),
-                    Some(Ok(n)) => n,
-                    Some(Err(e)) => return Err(Error::io("read the events of a GPIO chip")(e)),
+                let ended = match open {
+                    Ok(mut lines) => {
+                        trouble.judge(&cx, Ok(()));
+                        lines.read(&cx).await
+                    }
+                    Err(why) => Err(why),
                 };
-                let lost = {
-                    let epoch = since_epoch(cx.now());
-                    lines.write(buffer.get(..n).unwrap_or_default(), epoch, &mut cx.batch(cx.tag()))
-                };
-                if lost > 0 {
-                    cx.lost(
-                        lost,
-                        "the kernel's buffer of edges ran over before it was read (Debounce makes them fewer)",
-                    );
+                let Err(why) = ended else { return Ok(()) };
+                trouble.judge(&cx, Err(format!("{why}; it is tried again every two seconds").into()));
+                if !cx.sleep(AGAIN).await {
+                    return Ok(());
                 }
-                cx.commit(cx.tag(), None).await;
+                open = Lines::open(&self.conf);
             }
         })
     }
@@ -168,6 +159,43 @@ impl Lines {
             format!("{chip_name} does not give the lines {numbers:?}: {e}{help}")
         })?;
         Ok(Self { fd: Some(lines), chip: chip_name, names, next: None })
+    }
+
+    /// Reads until the chip goes, which is an error, or until the shutdown.
+    async fn read(&mut self, cx: &InputCx) -> Result<(), String> {
+        let Some(fd) = self.fd.take() else { return Ok(()) };
+        let source = Source::new(fd).map_err(|e| format!("cannot watch the lines of {}: {e}", self.chip))?;
+        let mut buffer = [0; READ * EVENT];
+        loop {
+            let read = or(async { Some(source.read(|fd| Ok(rustix::io::read(fd, &mut buffer[..])?)).await) }, async {
+                cx.stopping().await;
+                None
+            });
+            let Some(read) = read.await else { break };
+            match read {
+                Ok(n @ 1..) => self.take(buffer.get(..n), cx),
+                Ok(0) => return Err(format!("the chip {} is gone", self.chip)),
+                Err(e) => return Err(format!("the chip {} is gone: {e}", self.chip)),
+            }
+            cx.commit(cx.tag(), None).await;
+        }
+        // What the kernel holds by the shutdown.
+        let Some(fd) = source.get() else { return Ok(()) };
+        for _ in 0..BUFFER as usize / READ {
+            match rustix::io::read(fd, &mut buffer[..]) {
+                Ok(n @ 1..) => self.take(buffer.get(..n), cx),
+                _ => break,
+            }
+        }
+        cx.commit_now(cx.tag(), None);
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: Option<&[u8]>, cx: &InputCx) {
+        let lost = self.write(bytes.unwrap_or_default(), since_epoch(cx.now()), &mut cx.batch(cx.tag()));
+        if lost > 0 {
+            cx.lost(lost, "the kernel's buffer of edges ran over before it was read (Debounce makes them fewer)");
+        }
     }
 
     /// Makes records of what was read; answers how many edges were lost before.
@@ -228,7 +256,7 @@ fn find_chip(wanted: &str) -> Result<(String, OwnedFd, u32), String> {
     }
     let devices = fs::read_dir("/dev").into_iter().flatten().flatten().map(|e| e.path());
     let mut chips: Vec<_> = devices.filter(|p| name(p).starts_with("gpiochip")).collect();
-    chips.sort();
+    sort::ascending(&mut chips);
     let mut labels = Vec::new();
     for path in chips {
         let Ok(fd) = open(&path) else { continue };

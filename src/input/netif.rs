@@ -5,7 +5,7 @@ use super::{Input, InputCx, InputPlugin};
 use crate::conf::PluginInfo;
 use crate::error::Error;
 use crate::event::{Batch, Cell, Key};
-use crate::fmt::procfs::{Traffic, grown, interfaces};
+use crate::fmt::procfs::{PACKETS, Traffic, grown, interfaces};
 use crate::plugin::MakeCx;
 use crate::rt::LocalFuture;
 use crate::time::Time;
@@ -114,7 +114,10 @@ impl Gauge for NetGauge {
         let before = self.before.take();
         self.grown = None;
         let now = self.traffic()?;
-        self.grown = before.map(|before| std::array::from_fn(|i| grown(at(&before, i), at(&now, i))));
+        self.grown = before.map(|before| {
+            let anew = PACKETS.iter().any(|&i| at(&now, i) < at(&before, i));
+            std::array::from_fn(|i| grown(at(&before, i), at(&now, i), anew))
+        });
         self.before = Some(now);
         Ok(())
     }
@@ -165,6 +168,22 @@ mod tests {
         assert_eq!(look(&mut net), "", "what went on before it is known");
         root.write("net/dev", dev("eth0", 71));
         assert_eq!(look(&mut net), one);
+        // Pulled out and in again between two looks.
+        root.write("net/dev", dev("eth0", 3_000_000_000));
+        look(&mut net);
+        root.write("net/dev", dev("eth0", 1));
+        assert_eq!(look(&mut net), one);
+    }
+
+    #[test]
+    fn a_counter_of_32_bits() {
+        let root = Root::new();
+        let mut net = gauge(&root, "eth0", false);
+        root.write("net/dev", "eth0: 4294967290 9 0 0 0 0 0 0 7 7 0 0 0 0 0 0\n");
+        look(&mut net);
+        root.write("net/dev", "eth0: 94 10 0 0 0 0 0 0 7 7 0 0 0 0 0 0\n");
+        let record = look(&mut net);
+        assert!(record.starts_with(r#"{"eth0.rx.bytes":100,"eth0.rx.packets":1,"#), "{record}");
     }
 
     #[test]

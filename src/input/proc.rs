@@ -9,6 +9,7 @@ use crate::fmt::procfs::{Process, SIZES, sizes};
 use crate::plugin::MakeCx;
 use crate::rt::LocalFuture;
 use crate::time::Time;
+use crate::util::sort;
 use std::fs::{self, File};
 use std::io::Read;
 
@@ -53,12 +54,11 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
     if conf.proc_name.is_empty() || conf.proc_name.contains('/') {
         return cx.refuse("Proc_Name", "Proc_Name is a name without a path", "Give for example: Proc_Name sshd");
     }
-    Some(Box::new(Watched { interval, gauge: ProcessGauge { conf, proc, known: None, look: Look::default() } }))
+    Some(Box::new(Watched { interval, gauge: ProcessGauge::new(conf, proc) }))
 }
 
 impl Input for Watched {
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
-        // A command line is read from the memory of its process, and waits while that is busy with it.
         Box::pin(async move { watch_apart(&cx, self.interval.period(), self.gauge).await })
     }
 }
@@ -74,12 +74,22 @@ struct Known {
     name: Vec<u8>,
 }
 
+/// Descriptors that are counted without a worker.
+const FEW: u64 = 1000;
+
 /// What a look told.
-#[derive(Default)]
 struct Look {
     pid: Option<u32>,
     sizes: [u64; 11],
+    /// Unknown when they could not be counted.
     descriptors: Option<u64>,
+}
+
+/// There is no process.
+impl Default for Look {
+    fn default() -> Self {
+        Self { pid: None, sizes: [0; 11], descriptors: Some(0) }
+    }
 }
 
 struct ProcessGauge {
@@ -87,9 +97,16 @@ struct ProcessGauge {
     proc: ProcConf,
     known: Option<Known>,
     look: Look,
+    /// The names of its sizes.
+    keys: [Key; 11],
 }
 
 impl ProcessGauge {
+    fn new(conf: ProcessConf, proc: ProcConf) -> Self {
+        let keys = SIZES.map(|name| Key::of(&format!("mem.{name}")));
+        Self { conf, proc, known: None, look: Look::default(), keys }
+    }
+
     /// The process as it is now; `None` when there is none or a dead one.
     fn process(&self, pid: u32) -> Option<Known> {
         let mut file = TextFile::new(self.proc.file(&format!("{pid}/stat")));
@@ -102,7 +119,7 @@ impl ProcessGauge {
         let root = self.proc.file("");
         let entries = fs::read_dir(&root).map_err(|e| format!("cannot read {}: {e}", root.display()))?;
         let mut pids: Vec<u32> = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
-        pids.sort_unstable();
+        sort::ascending(&mut pids);
         let wanted = self.conf.proc_name.as_bytes();
         let mut command = Vec::new();
         for pid in &pids {
@@ -130,17 +147,20 @@ fn base_name(command: &[u8]) -> &[u8] {
     path.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
 
-impl Gauge for ProcessGauge {
-    fn read(&mut self) -> Result<(), Fault> {
-        self.look = Look { descriptors: Some(0), ..Look::default() };
-        // While it lives under this name nothing else is looked at.
-        let same = self.known.take().filter(|known| self.process(known.pid).as_ref() == Some(known));
-        self.known = match same {
-            Some(known) => Some(known),
-            None => self.search()?,
-        };
+impl ProcessGauge {
+    /// Whether the process that is known lives on under its name.
+    fn is_same(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| self.process(known.pid).as_ref() == Some(known))
+    }
+
+    /// Looks at the process that is known.
+    fn measure(&mut self) -> Result<(), Fault> {
+        self.look = Look::default();
         let Some(pid) = self.known.as_ref().map(|known| known.pid) else { return Ok(()) };
         self.look.pid = Some(pid);
+        if self.conf.alert {
+            return Ok(());
+        }
         let mut trouble = None;
         if self.conf.mem {
             match TextFile::new(self.proc.file(&format!("{pid}/status"))).read() {
@@ -149,8 +169,7 @@ impl Gauge for ProcessGauge {
             }
         }
         if self.conf.fd {
-            let dir = self.proc.file(&format!("{pid}/fd"));
-            match fs::read_dir(&dir) {
+            match fs::read_dir(self.proc.file(&format!("{pid}/fd"))) {
                 Ok(entries) => self.look.descriptors = Some(entries.count() as u64),
                 Err(e) => {
                     self.look.descriptors = None;
@@ -159,7 +178,31 @@ impl Gauge for ProcessGauge {
                 }
             }
         }
-        trouble.map_or(Ok(()), |why| Err(Fault::partly(why)))
+        let Some(why) = trouble else { return Ok(()) };
+        if self.process(pid).is_none() {
+            // It has ended meanwhile.
+            (self.known, self.look) = (None, Look::default());
+            return Ok(());
+        }
+        Err(Fault::partly(why))
+    }
+}
+
+impl Gauge for ProcessGauge {
+    fn read(&mut self) -> Result<(), Fault> {
+        // While it lives nothing else is looked at.
+        if !self.is_same() {
+            self.known = None;
+            self.known = self.search()?;
+        }
+        self.measure()
+    }
+
+    /// What the kernel tells of a process that is known comes from its own tables. A command line is read from the memory of
+    /// its process, and waits while that is busy with it.
+    fn read_at_once(&mut self) -> Option<Result<(), Fault>> {
+        let few = self.look.descriptors.is_none_or(|n| n < FEW);
+        (few && self.is_same()).then(|| self.measure())
     }
 
     fn write(&mut self, batch: &mut Batch, now: Time) {
@@ -172,8 +215,8 @@ impl Gauge for ProcessGauge {
         batch.push_text(Key::of("proc_name"), self.conf.proc_name.as_bytes());
         batch.push(Cell::int(Key::of("pid"), look.pid.map_or(-1, i64::from)));
         if self.conf.mem {
-            for (name, size) in SIZES.iter().zip(look.sizes) {
-                batch.push(Cell::uint(Key::of(&format!("mem.{name}")), size.saturating_mul(1000)));
+            for (key, size) in self.keys.iter().zip(look.sizes) {
+                batch.push(Cell::uint(*key, size.saturating_mul(1000)));
             }
         }
         if let (true, Some(n)) = (self.conf.fd, look.descriptors) {
@@ -192,7 +235,7 @@ mod tests {
 
     fn gauge(root: &Root, name: &str, mem: bool, fd: bool, alert: bool) -> ProcessGauge {
         let conf = ProcessConf { proc_name: name.into(), alert, mem, fd };
-        ProcessGauge { conf, proc: root.conf(), known: None, look: Look::default() }
+        ProcessGauge::new(conf, root.conf())
     }
 
     fn process(root: &Root, pid: u32, name: &str, state: char, begun: u32, command: &str) {
@@ -221,8 +264,10 @@ mod tests {
         assert_eq!(look(&mut meter), alive(1200));
         process(&root, 40, "meter", 'S', 31, "meter\0");
         assert_eq!(look(&mut meter), alive(1200), "the one that is known");
+        assert!(meter.read_at_once().is_some(), "it takes no worker");
         // The number now stands for another program.
         process(&root, 1200, "sh", 'S', 99, "/bin/sh\0");
+        assert!(meter.read_at_once().is_none(), "who bears the name now is for a worker to find");
         assert_eq!(look(&mut meter), alive(40));
         process(&root, 40, "meter", 'Z', 31, "");
         let dead = look(&mut meter);

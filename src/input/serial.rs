@@ -1,20 +1,22 @@
 //! `serial`: text or JSON from a serial port.
 
 use super::framer::{Framer, Framing};
-use super::gauge::Trouble;
+use super::gauge::{AGAIN, Trouble};
 use super::values::unescape;
 use super::{Input, InputCx, InputPlugin};
 use crate::conf::PluginInfo;
 use crate::error::Error;
 use crate::event::{Batch, Key, Kind};
 use crate::plugin::MakeCx;
-use crate::rt::{LocalFuture, Source, or, timeout};
+use crate::rt::{LocalFuture, Source, Workers, or, timeout};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{
     ControlModes, InputModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcsetattr,
 };
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The plugin.
@@ -62,13 +64,13 @@ crate::config! {
 const READ: usize = 4096;
 /// A message longer than this is cut into pieces.
 const MAX_MESSAGE: usize = 64 << 10;
-/// When a port that is not there is tried again.
-const AGAIN: Duration = Duration::from_secs(2);
 /// Silence that ends a message without a line end.
 const SILENCE: Duration = Duration::from_secs(1);
+/// Readings at the shutdown: more than the kernel keeps for a port.
+const LAST: usize = 32;
 
 struct Serial {
-    conf: SerialConf,
+    conf: Arc<SerialConf>,
     cut: Cut,
 }
 
@@ -100,20 +102,33 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Input>> {
         }
         (Some(text), _) => Cut::At(unescape(text)),
     };
-    Some(Box::new(Serial { conf, cut }))
+    Some(Box::new(Serial { conf: Arc::new(conf), cut }))
 }
 
 impl Input for Serial {
     fn run(self: Box<Self>, cx: InputCx) -> LocalFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             let mut trouble = Trouble::default();
+            let mut silent = false;
             loop {
-                let ended = match Port::open(&self.conf, &self.cut) {
-                    Ok(port) => {
-                        log::info!("[{}] reading {} at {} bit/s", cx.label(), self.conf.file, self.conf.bitrate);
-                        self.read(&port, &cx, &mut trouble).await
+                let ended = match self.open(&cx).await {
+                    Some(Ok(port)) => {
+                        // A port that ends again and again without a byte is told of once.
+                        if !std::mem::replace(&mut silent, true) {
+                            let conf = &self.conf;
+                            log::info!("[{}] reading {} at {} bit/s", cx.label(), conf.file, conf.bitrate);
+                        }
+                        self.read(&port, &cx, || {
+                            trouble.judge(&cx, Ok(()));
+                            silent = false;
+                        })
+                        .await
                     }
-                    Err(e) => Err(e),
+                    Some(Err(e)) => {
+                        silent = false;
+                        Err(e)
+                    }
+                    None => return Ok(()),
                 };
                 if let Err(e) = ended {
                     let why = format!("{}: {}; it is tried again every two seconds", self.conf.file, words(&e));
@@ -137,71 +152,123 @@ fn words(e: &io::Error) -> String {
 }
 
 impl Serial {
-    /// Reads until the port goes, or until the shutdown.
-    async fn read(&self, port: &Port, cx: &InputCx, trouble: &mut Trouble) -> io::Result<()> {
-        let key = Key::of("msg");
-        // Text where JSON should be is told apart by a key of its own until it is moved.
-        let raw = Key::of("serial.text");
-        let framing = match &self.cut {
-            Cut::Lines => Framing::Lines { separator: b"\n".to_vec(), key, parser: None },
-            Cut::At(separator) => Framing::Lines { separator: separator.clone(), key, parser: None },
-            Cut::Json => Framing::Json { key: raw },
-        };
-        let mut framer = Framer::new(framing, MAX_MESSAGE);
+    /// Opens the port; `None` when the shutdown comes first.
+    async fn open(&self, cx: &InputCx) -> Option<io::Result<Port>> {
+        // Most often it is just not there.
+        if let Err(e) = std::fs::metadata(&self.conf.file) {
+            return Some(Err(e));
+        }
+        // An adapter is asked over its bus, and may not answer.
+        let (conf, lines) = (self.conf.clone(), self.cut == Cut::Lines);
+        let workers = Workers::new(cx.name(), 1);
+        let opened = or(async { Some(workers.run(move || open(&conf, lines)).await) }, async {
+            cx.stopping().await;
+            None
+        });
+        let opened = opened.await?.unwrap_or_else(|| Err(io::Error::other("its thread could not be started")));
+        Some(opened.and_then(|(fd, before)| Ok(Port { io: Source::new(fd)?, before })))
+    }
+
+    /// Reads until the port goes, or until the shutdown; `alive` learns of every reading.
+    async fn read(&self, port: &Port, cx: &InputCx, mut alive: impl FnMut()) -> io::Result<()> {
+        let mut messages = Messages::new(&self.cut);
         let mut buf = [0; READ];
-        let mut open = false;
         loop {
             let read = port.io.read(|fd| Ok(rustix::io::read(fd, &mut buf[..])?));
-            // Nothing: silence, or the shutdown.
-            let n = or(async { if open { timeout(SILENCE, read).await } else { Some(read.await) } }, async {
-                cx.stopping().await;
-                None
-            });
-            let n = n.await;
-            let ended = n.as_ref().is_some_and(|n| !matches!(n, Ok(1..)));
-            if matches!(n, Some(Ok(1..))) {
-                trouble.judge(cx, Ok(()));
-            }
-            {
-                let mut batch = cx.batch(cx.tag());
-                let first = batch.len();
-                let now = cx.now();
-                let framed = match &n {
-                    Some(Ok(n @ 1..)) => {
-                        let mut bytes = buf.get(..*n).unwrap_or_default();
-                        let kept: Vec<u8>;
-                        // Some adapters send NULs when they are opened, and a line that is cut reads as one.
-                        if self.cut == Cut::Lines && bytes.contains(&0) {
-                            kept = bytes.iter().copied().filter(|b| *b != 0).collect();
-                            bytes = &kept;
-                        }
-                        open = self.cut == Cut::Lines && (bytes.last().map_or(open, |b| *b != b'\n'));
-                        framer.feed(bytes, &mut batch, now)
-                    }
-                    _ => {
-                        open = false;
-                        framer.finish(&mut batch, now)
-                    }
-                };
-                if self.cut == Cut::Json {
-                    under(key, raw, first, &mut batch);
+            let read =
+                or(async { if messages.open { timeout(SILENCE, read).await } else { Some(read.await) } }, async {
+                    cx.stopping().await;
+                    None
+                });
+            let told = match read.await {
+                Some(Ok(n @ 1..)) => {
+                    alive();
+                    messages.take(buf.get(..n), cx)
                 }
-                if framed.cut > 0 {
-                    cx.lost(0, "a message longer than 64 KiB was cut into pieces");
+                Some(ended) => {
+                    if messages.take(None, cx) {
+                        cx.commit(cx.tag(), None).await;
+                    }
+                    return Err(ended.err().unwrap_or_else(|| io::Error::other("the port is gone")));
                 }
-            }
-            if cx.is_stopping() {
-                cx.commit_now(cx.tag(), None);
-                return Ok(());
-            }
-            cx.commit(cx.tag(), None).await;
-            if ended {
-                return match n {
-                    Some(Err(e)) => Err(e),
-                    _ => Err(io::Error::other("the port is gone")),
-                };
+                None if cx.is_stopping() => {
+                    self.read_last(port, cx, &mut messages, &mut buf);
+                    return Ok(());
+                }
+                // Silence.
+                None => messages.take(None, cx),
+            };
+            if told {
+                cx.commit(cx.tag(), None).await;
             }
         }
+    }
+
+    /// Takes what has come by the shutdown.
+    fn read_last(&self, port: &Port, cx: &InputCx, messages: &mut Messages<'_>, buf: &mut [u8]) {
+        let Some(fd) = port.io.get() else { return };
+        for _ in 0..LAST {
+            match rustix::io::read(fd, &mut *buf) {
+                Ok(n @ 1..) => messages.take(buf.get(..n), cx),
+                _ => break,
+            };
+        }
+        messages.take(None, cx);
+        cx.commit_now(cx.tag(), None);
+    }
+}
+
+/// Makes messages of what a port tells.
+struct Messages<'a> {
+    cut: &'a Cut,
+    framer: Framer,
+    /// A line has begun.
+    open: bool,
+}
+
+/// What messages stand under.
+const KEY: &str = "msg";
+/// Text where JSON should be is told apart by a key of its own until it is moved.
+const RAW: &str = "serial.text";
+
+impl<'a> Messages<'a> {
+    fn new(cut: &'a Cut) -> Self {
+        let lines =
+            |separator: &[u8]| Framing::Lines { separator: separator.to_vec(), key: Key::of(KEY), parser: None };
+        let framing = match cut {
+            Cut::Lines => lines(b"\n"),
+            Cut::At(separator) => lines(separator),
+            Cut::Json => Framing::Json { key: Key::of(RAW) },
+        };
+        Self { cut, framer: Framer::new(framing, MAX_MESSAGE), open: false }
+    }
+
+    /// Takes what was read, or, of nothing, what is left as a message; whether there is something to commit.
+    fn take(&mut self, bytes: Option<&[u8]>, cx: &InputCx) -> bool {
+        let mut batch = cx.batch(cx.tag());
+        let (first, now) = (batch.len(), cx.now());
+        let framed = match bytes {
+            Some(bytes) => {
+                let mut bytes = Cow::Borrowed(bytes);
+                // Some adapters send NULs when they are opened, and a line that is cut reads as one.
+                if *self.cut == Cut::Lines && bytes.contains(&0) {
+                    bytes.to_mut().retain(|b| *b != 0);
+                }
+                self.open = *self.cut == Cut::Lines && bytes.last().map_or(self.open, |b| *b != b'\n');
+                self.framer.feed(&bytes, &mut batch, now)
+            }
+            None => {
+                self.open = false;
+                self.framer.finish(&mut batch, now)
+            }
+        };
+        if *self.cut == Cut::Json {
+            under(Key::of(KEY), Key::of(RAW), first, &mut batch);
+        }
+        if framed.cut > 0 {
+            cx.lost(0, "a message longer than 64 KiB was cut into pieces");
+        }
+        framed.records > 0
     }
 }
 
@@ -232,31 +299,30 @@ struct Port {
     before: Termios,
 }
 
-impl Port {
-    fn open(conf: &SerialConf, cut: &Cut) -> io::Result<Self> {
-        // Without NONBLOCK opening waits for a carrier.
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(&conf.file, flags, Mode::empty())?;
-        let before = tcgetattr(&fd)?;
-        let mut set = before.clone();
-        set.make_raw();
-        let odd = ControlModes::PARENB | ControlModes::CSTOPB | ControlModes::CSIZE | ControlModes::CRTSCTS;
-        set.control_modes.remove(odd);
-        set.control_modes.insert(ControlModes::CS8 | ControlModes::CREAD | ControlModes::CLOCAL);
-        set.input_modes.insert(InputModes::IGNBRK);
-        if *cut == Cut::Lines {
-            // A line may end with CR alone.
-            set.input_modes.insert(InputModes::ICRNL);
-        }
-        set.special_codes[SpecialCodeIndex::VMIN] = conf.min_bytes.clamp(1, 255) as u8;
-        set.special_codes[SpecialCodeIndex::VTIME] = 0;
-        let speed = |e: io::Error| io::Error::new(e.kind(), format!("it cannot do {} bit/s: {e}", conf.bitrate));
-        set.set_speed(conf.bitrate).map_err(|e| speed(e.into()))?;
-        // What came at another speed is garbage.
-        tcflush(&fd, QueueSelector::IFlush)?;
-        tcsetattr(&fd, OptionalActions::Now, &set)?;
-        Ok(Self { io: Source::new(fd)?, before })
+/// Opens and sets a port; answers its settings before.
+fn open(conf: &SerialConf, lines: bool) -> io::Result<(OwnedFd, Termios)> {
+    // Without NONBLOCK opening waits for a carrier.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(&conf.file, flags, Mode::empty())?;
+    let before = tcgetattr(&fd)?;
+    let mut set = before.clone();
+    set.make_raw();
+    let odd = ControlModes::PARENB | ControlModes::CSTOPB | ControlModes::CSIZE | ControlModes::CRTSCTS;
+    set.control_modes.remove(odd);
+    set.control_modes.insert(ControlModes::CS8 | ControlModes::CREAD | ControlModes::CLOCAL);
+    set.input_modes.insert(InputModes::IGNBRK);
+    if lines {
+        // A line may end with CR alone.
+        set.input_modes.insert(InputModes::ICRNL);
     }
+    set.special_codes[SpecialCodeIndex::VMIN] = conf.min_bytes.clamp(1, 255) as u8;
+    set.special_codes[SpecialCodeIndex::VTIME] = 0;
+    let speed = |e: io::Error| io::Error::new(e.kind(), format!("it cannot do {} bit/s: {e}", conf.bitrate));
+    set.set_speed(conf.bitrate).map_err(|e| speed(e.into()))?;
+    // What came at another speed is garbage.
+    tcflush(&fd, QueueSelector::IFlush)?;
+    tcsetattr(&fd, OptionalActions::Now, &set)?;
+    Ok((fd, before))
 }
 
 impl Drop for Port {

@@ -9,6 +9,7 @@ use crate::parse::regex::Regex;
 use crate::plugin::MakeCx;
 use crate::rt::LocalFuture;
 use crate::time::Time;
+use crate::util::sort;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -107,8 +108,8 @@ impl Gauge for Zones {
                 Err(why) => silent.push(why),
             }
         }
-        self.found.sort_unstable_by_key(|zone| zone.number);
-        silent.sort_unstable();
+        sort::by_key(&mut self.found, |zone| zone.number);
+        sort::ascending(&mut silent);
         match (silent.is_empty(), self.found.is_empty()) {
             (true, true) => {
                 Err(format!("there is no thermal zone in {}, or none that fits", self.dir.display()).into())

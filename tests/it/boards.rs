@@ -1,6 +1,7 @@
 //! Inputs of boards: against what this machine says of itself, against texts of a folder, and a serial port that is a pty.
 
 use crate::lab::{Lab, Peer, is_native, refused_port, skip, until};
+use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
 use serde_json::Value;
@@ -252,7 +253,8 @@ fn pty() -> (File, PathBuf) {
 fn serial_lines() {
     let lab = Lab::new("serial");
     let (mut device, path) = pty();
-    let port = File::options().read(true).write(true).open(&path).unwrap();
+    // Not as the tests' own terminal: they would end with it.
+    let port = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
     let before = tcgetattr(&port).unwrap();
     let mut run = lab.start(&conf(&format!("serial; File {}; Bitrate 115200; Min_Bytes 1", path.display())));
     run.wait_stderr("at 115200 bit/s");
@@ -301,6 +303,22 @@ fn serial_separators_and_json() {
     run.term().code(0);
 }
 
+/// With `Min_Bytes` a short message waits for more, but not beyond the shutdown.
+#[test]
+fn serial_short_messages() {
+    let lab = Lab::new("serial-min");
+    let (mut device, path) = pty();
+    let mut run = lab.start(&conf(&format!("serial; File {}; Bitrate 9600; Min_Bytes 60", path.display())));
+    run.wait_stderr("at 9600 bit/s");
+    let long = "x".repeat(80);
+    device.write_all(format!("{long}\n").as_bytes()).unwrap();
+    run.wait_stdout(&long);
+    device.write_all(b"short\nhalf").unwrap();
+    run.stays(Duration::from_millis(300));
+    assert!(!run.stdout().contains("short"), "{}", run.show(None));
+    run.term().code(0).prints(&format!("{{\"msg\":\"{long}\"}}\n{{\"msg\":\"short\"}}\n{{\"msg\":\"half\"}}\n"));
+}
+
 #[test]
 fn serial_ports_that_are_none() {
     let lab = Lab::new("serial-none");
@@ -326,24 +344,38 @@ fn gpio_chips_that_are_none() {
     lab.run(&conf("gpio_events; Chip nosuch; Lines 1")).code(1).says(&["there is no GPIO chip 'nosuch'"]);
 }
 
-/// With inputs that look every second the program wakes up about as often.
+/// With inputs that look every second the program wakes up about as often, and looks that tell nothing wake up nothing else.
 #[test]
 fn gauges_share_their_wake_ups() {
     if !is_native() {
         return skip("the emulator wakes up itself");
     }
     let lab = Lab::new("gauges-idle");
+    // A program that runs, as long as it is watched: this one.
+    let this = std::env::current_exe().unwrap();
+    let this = format!("proc\n    Proc_Name {}", this.file_name().unwrap().to_str().unwrap());
     let input = |name: &str| format!("[INPUT]\n    Name {name}\n");
-    let conf = ["cpu", "mem", "uptime", "disk", "netif\n    Interface lo"].map(input).concat();
-    let mut run = lab.start(&format!(
-        "[SERVICE]\n    Flush 5\n{conf}[OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n"
-    ));
-    run.wait_stdout("Mem.total");
+    let start = |flush: u32, inputs: &[&str]| {
+        let inputs = inputs.iter().copied().map(input).collect::<String>();
+        lab.start(&format!(
+            "[SERVICE]\n    Flush {flush}\n{inputs}[OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n"
+        ))
+    };
     let wakes = |pid: u32| number(&format!("/proc/{pid}/status"), "voluntary_ctxt_switches:");
+    let mut run = start(5, &["cpu", "mem", "uptime", "disk", "netif\n    Interface lo", &this]);
+    run.wait_stdout("Mem.total");
     let before = wakes(run.pid());
     run.stays(Duration::from_secs(5));
     let woken = wakes(run.pid()) - before;
-    // Five looks, one or two flushes; one for each input would be 25.
+    // Five looks, one or two flushes; one for each input would be 30.
     assert!(woken <= 14.0, "{woken} wake-ups in 5 s\n{}", run.show(None));
     run.term().code(0);
+
+    let mut run = start(1, &[&format!("{this}\n    Alert on")]);
+    run.stays(Duration::from_secs(2));
+    let before = wakes(run.pid());
+    run.stays(Duration::from_secs(3));
+    let woken = wakes(run.pid()) - before;
+    assert!(woken <= 5.0, "{woken} wake-ups in 3 s for nothing\n{}", run.show(None));
+    run.term().code(0).prints("");
 }

@@ -27,12 +27,12 @@ fn time_does_not_run_backwards() {
 
 #[test]
 fn counters() {
-    assert_eq!((grown(5, 5), grown(5, 9), grown(0, u64::MAX)), (0, 4, u64::MAX));
-    assert_eq!(grown((1 << 32) - 10, 5), 15, "past 2^32");
-    assert_eq!(grown(3_000_000_000, 5), 1_294_967_301, "past 2^32, with much in between");
-    assert_eq!(grown(1_000_000, 5), 5, "began anew");
-    assert_eq!(grown(1 << 40, 7), 7, "began anew");
-    assert_eq!(grown(u64::MAX, 0), 0);
+    let on = |before, now| grown(before, now, false);
+    assert_eq!((on(5, 5), on(5, 9), on(0, u64::MAX)), (0, 4, u64::MAX));
+    assert_eq!(on((1 << 32) - 10, 5), 15, "past 2^32");
+    assert_eq!(on(3_000_000_000, 5), 1_294_967_301, "past 2^32, with much in between");
+    assert_eq!((grown(3_000_000_000, 5, true), grown(3, 5, true)), (5, 5), "began anew");
+    assert_eq!((on(1_000_000, 5), on(1 << 40, 7), on(u64::MAX, 0)), (5, 7, 0), "it must have begun anew");
 }
 
 #[test]
@@ -66,8 +66,11 @@ fn devices() {
         179       1 mmcblk0p1 1 2 3 4 5 6 7 8 9 10 11\n   8 0 sda 1 2\n";
     let all: Vec<_> = disks(text).collect();
     assert_eq!(all.len(), 2);
-    assert_eq!(all[0], Disk { name: b"mmcblk0", read: 200000, written: 40000 });
-    assert_eq!(all[1], Disk { name: b"mmcblk0p1", read: 3, written: 7 });
+    assert_eq!(
+        all[0],
+        Disk { name: b"mmcblk0", done: DiskWork { reads: 5000, read: 200000, writes: 300, written: 40000 } }
+    );
+    assert_eq!(all[1], Disk { name: b"mmcblk0p1", done: DiskWork { reads: 1, read: 3, writes: 5, written: 7 } });
     for (part, whole, is) in [
         ("mmcblk0p1", "mmcblk0", true),
         ("nvme0n1p12", "nvme0n1", true),
@@ -134,8 +137,8 @@ proptest! {
     #[test]
     fn growth_is_what_was_added(before in any::<u32>(), more in 0u32..1 << 31) {
         let (before, more) = (u64::from(before), u64::from(more));
-        prop_assert_eq!(grown(before, before + more), more);
-        prop_assert_eq!(grown(before, (before + more) % (1 << 32)), more);
+        prop_assert_eq!(grown(before, before + more, false), more);
+        prop_assert_eq!(grown(before, (before + more) % (1 << 32), false), more);
     }
 }
 
