@@ -24,6 +24,7 @@ pub mod kafka;
 pub mod kmsg;
 pub mod loki;
 pub mod lumberjack;
+pub mod mqtt;
 pub mod msgpack_read;
 pub mod msgpack_write;
 pub mod num;

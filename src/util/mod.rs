@@ -17,4 +17,5 @@ pub mod rng;
 pub mod size;
 pub mod sort;
 pub mod suggest;
+pub mod unused;
 pub mod wildcard;

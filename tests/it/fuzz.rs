@@ -186,6 +186,11 @@ fn kafka() {
 }
 
 #[test]
+fn mqtt() {
+    replay("mqtt", collector::fuzz::mqtt);
+}
+
+#[test]
 fn kube_api() {
     replay("kube_api", collector::fuzz::kube_api);
 }
@@ -215,6 +220,7 @@ fn no_target_is_left_out() {
             "kube_api.rs",
             "layers.rs",
             "lumberjack.rs",
+            "mqtt.rs",
             "msgpack.rs",
             "otlp_answer.rs",
             "regex.rs",

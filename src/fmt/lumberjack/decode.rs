@@ -1,7 +1,8 @@
 //! The frames of a client, read from a stream in pieces of any size.
 
 use super::JSON_HEAD;
-use super::inflate::{More, Packed, Unused};
+use super::inflate::{More, Packed};
+use crate::util::unused::Unused;
 use std::fmt;
 
 /// Versions of the protocol.
@@ -161,7 +162,7 @@ impl Decoder {
 
     /// Whether the stream is between two windows.
     pub fn is_between(&self) -> bool {
-        self.left == 0 && self.stream.len() == 0 && self.packed.is_none()
+        self.left == 0 && self.stream.is_empty() && self.packed.is_none()
     }
 
     /// Gives memory back that only a stream with something in it needs.

@@ -1,70 +1,11 @@
-//! A packed frame that is unpacked as it comes, and the bytes of a stream that are not used yet.
+//! A packed frame that is unpacked as it comes.
 
 use super::Wrong;
+use crate::util::unused::Unused;
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// Bytes unpacked at a time.
 const STEP: usize = 32 << 10;
-/// Memory that an empty buffer keeps, in bytes.
-const KEEP: usize = 128 << 10;
-
-/// Bytes that came and are not used yet.
-#[derive(Debug, Default)]
-pub(super) struct Unused {
-    buf: Vec<u8>,
-    from: usize,
-    to: usize,
-}
-
-impl Unused {
-    pub(super) fn get(&self) -> &[u8] {
-        self.buf.get(self.from..self.to).unwrap_or_default()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.to - self.from
-    }
-
-    /// Memory held, in bytes.
-    pub(super) fn capacity(&self) -> usize {
-        self.buf.capacity()
-    }
-
-    /// Room for `n` bytes behind them; [`Self::filled`] says how many came.
-    pub(super) fn room(&mut self, n: usize) -> &mut [u8] {
-        if self.from > 0 {
-            self.buf.copy_within(self.from..self.to, 0);
-            (self.from, self.to) = (0, self.to - self.from);
-        }
-        let end = self.to + n;
-        if self.buf.len() < end {
-            self.buf.resize(end, 0);
-        }
-        self.buf.get_mut(self.to..end).unwrap_or_default()
-    }
-
-    pub(super) fn filled(&mut self, n: usize) {
-        self.to = (self.to + n).min(self.buf.len());
-    }
-
-    pub(super) fn used(&mut self, n: usize) {
-        self.from = (self.from + n).min(self.to);
-    }
-
-    /// Uses `used` bytes; those of them from `head` on.
-    pub(super) fn take(&mut self, head: usize, used: usize) -> &[u8] {
-        let start = self.from;
-        self.used(used);
-        self.buf.get(start + head..self.from).unwrap_or_default()
-    }
-
-    /// Gives memory back: all of it when nothing is held, else what a long event took.
-    pub(super) fn shrink(&mut self, idle: bool) {
-        if self.len() == 0 && (idle || self.buf.capacity() > KEEP) {
-            *self = Self::default();
-        }
-    }
-}
 
 /// A packed frame of which not everything was read yet. It holds no more than one event, however much it unpacks to.
 #[derive(Debug)]
