@@ -35,6 +35,8 @@ case "${1:-build}" in
         command -v ping >/dev/null || optional+=(iputils-ping)
         [ -x /lib/systemd/systemd-journal-remote ] || optional+=(systemd systemd-journal-remote)
         command -v redis-server >/dev/null || optional+=(redis-server)
+        [ -x /usr/sbin/mosquitto ] || optional+=(mosquitto)
+        command -v mosquitto_pub >/dev/null || optional+=(mosquitto-clients)
         command -v gnutls-cli >/dev/null || optional+=(gnutls-bin)
         ;;
     bench) command -v python3 >/dev/null || packages+=(python3) ;;

@@ -9,6 +9,7 @@ pub mod datagram;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod listen;
+pub mod mqtt;
 pub mod resolve;
 pub mod sender;
 pub mod stream;

@@ -277,6 +277,12 @@ fn send(fd: &OwnedFd, bytes: &[u8]) -> Result<usize> {
     Ok(rustix::net::send(fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
 }
 
+impl AsMut<Self> for Stream {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 impl Drop for Stream {
     /// A TLS peer that said goodbye hears ours (RFC 5246 7.2.1), where nobody said it before.
     fn drop(&mut self) {

@@ -230,6 +230,12 @@ impl Conn {
         seat.0.keep(stream, uses);
     }
 
+    /// Counts another use, for who keeps it without giving it back.
+    pub fn reuse(&mut self) {
+        self.uses = self.uses.saturating_add(1);
+        self.reused = true;
+    }
+
     /// Whether [`Self::keep`] would keep it.
     pub fn is_kept(&self) -> bool {
         let inner = &self.seat.0;
@@ -241,6 +247,12 @@ impl Deref for Conn {
     type Target = Stream;
     fn deref(&self) -> &Stream {
         &self.stream
+    }
+}
+
+impl AsMut<Stream> for Conn {
+    fn as_mut(&mut self) -> &mut Stream {
+        &mut self.stream
     }
 }
 

@@ -15,6 +15,7 @@ pub mod kafka;
 pub mod logstash;
 #[cfg(feature = "http")]
 pub mod loki;
+pub mod mqtt;
 pub mod null;
 mod one_way;
 #[cfg(feature = "http")]
@@ -153,6 +154,7 @@ pub static PLUGINS: &[&OutputPlugin] = &[
     &logstash::BEATS,
     &logstash::LOGSTASH,
     &logstash::LUMBERJACK,
+    &mqtt::PLUGIN,
     &null::PLUGIN,
     #[cfg(feature = "http")]
     &opentelemetry::PLUGIN,

@@ -159,6 +159,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("output", "kafka"),
     ("output", "logstash"),
     ("output", "lumberjack"),
+    ("output", "mqtt"),
     ("output", "forward"),
     ("output", "opensearch"),
     ("output", "opentelemetry"),

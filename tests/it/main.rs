@@ -39,6 +39,7 @@ mod live;
 mod logstash;
 #[cfg(all(feature = "es", feature = "tls"))]
 mod monitor;
+mod mqtt;
 mod multiline;
 mod multiline_corpora;
 mod multiline_keys;

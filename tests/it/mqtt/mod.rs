@@ -1,0 +1,4 @@
+//! The mqtt plugins beside scripted peers and a real mosquitto.
+
+mod mosquitto;
+mod output;
