@@ -16,10 +16,12 @@ pub mod gpio_events;
 pub mod head;
 pub mod health;
 pub mod http;
+pub mod in_order;
 pub mod interval;
 pub mod kmsg;
 pub mod kubernetes_events;
 pub mod mem;
+pub mod mqtt;
 pub mod netif;
 pub mod pcap;
 pub mod proc;
@@ -104,6 +106,7 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &kubernetes_events::PLUGIN,
     &mem::PLUGIN,
     &netif::PLUGIN,
+    &mqtt::PLUGIN,
     &pcap::PLUGIN,
     &proc::PLUGIN,
     &random::PLUGIN,

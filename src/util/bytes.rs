@@ -1,7 +1,13 @@
-//! Fast scans over bytes, written so that the compiler turns them into vector code.
+//! Fast scans over bytes, written so that the compiler turns them into vector code, and a comparison that is not fast.
 
 /// Bytes looked at together: one vector register.
 const LANE: usize = 16;
+
+/// Compares secrets, in a time that does not tell how many bytes are right.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    let differ = a.iter().zip(b).fold(0, |d, (a, b)| d | (a ^ b));
+    a.len() == b.len() && std::hint::black_box(differ) == 0
+}
 
 /// Whether every byte may stand in a JSON string as it is: printable ASCII (0x20 to 0x7e) but `"` and `\`.
 #[inline]

@@ -143,6 +143,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("input", "kmsg"),
     ("input", "kubernetes_events"),
     ("input", "forward"),
+    ("input", "mqtt"),
     ("input", "random"),
     ("input", "syslog"),
     ("input", "systemd"),

@@ -245,7 +245,7 @@ impl Connection {
             Ok(Next::Look)
         };
         let acks = async {
-            ledger.changed.wait().await;
+            ledger.owed.changed.wait().await;
             Ok(Next::Look)
         };
         let end = async {

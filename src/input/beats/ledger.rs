@@ -1,75 +1,58 @@
 //! What a peer is owed: acknowledgements in the order of its windows, however its records are delivered.
 
 use crate::fmt::lumberjack::{Version, ack};
-use crate::rt::Notify;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use crate::input::in_order::InOrder;
+use std::cell::Cell;
 
 /// The commits of one connection that are not acknowledged yet.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    owed: RefCell<VecDeque<Owed>>,
-    /// The number of the first of them.
-    first: Cell<u64>,
+    /// Their order.
+    pub owed: InOrder<Owed>,
     /// The last event of an unfinished window that is safe, with all before it.
     partial: Cell<u32>,
-    /// Notified when something is due.
-    pub changed: Notify,
 }
 
+/// What a commit holds.
 #[derive(Debug)]
-struct Owed {
+pub struct Owed {
     version: Version,
     seq: u32,
     /// The window ends with it.
     last: bool,
-    safe: bool,
 }
 
 impl Ledger {
     /// Events up to `seq` were committed; the answer is for [`Self::safe`].
     pub fn add(&self, version: Version, seq: u32, last: bool) -> u64 {
-        let mut owed = self.owed.borrow_mut();
-        owed.push_back(Owed { version, seq, last, safe: false });
-        self.first.get() + owed.len() as u64 - 1
+        self.owed.add(Owed { version, seq, last })
     }
 
     /// The events of this commit are safe.
     pub fn safe(&self, id: u64) {
-        let at = id.wrapping_sub(self.first.get());
-        let mut owed = self.owed.borrow_mut();
-        if let Some(one) = usize::try_from(at).ok().and_then(|at| owed.get_mut(at)) {
-            one.safe = true;
-            if at == 0 {
-                self.changed.notify();
-            }
-        }
+        self.owed.safe(id);
     }
 
     /// Commits that are not safe, or behind one that is not.
     pub fn len(&self) -> usize {
-        self.owed.borrow().len()
+        self.owed.len()
     }
 
     /// Appends a frame for each window that is safe now.
     pub fn due(&self, out: &mut Vec<u8>) {
-        let mut owed = self.owed.borrow_mut();
-        while let Some(one) = owed.front().filter(|one| one.safe) {
-            self.first.set(self.first.get() + 1);
+        while let Some(one) = self.owed.next_safe() {
             if one.last {
                 out.extend_from_slice(&ack(one.version, one.seq));
             }
             self.partial.set(if one.last { 0 } else { one.seq });
-            owed.pop_front();
         }
     }
 
     /// What tells the peer that its window is being worked on: the part of it that is safe, 0 at first. Clients of
     /// version 1 take any answer for the last one: they are told nothing.
     pub fn keepalive(&self) -> Option<[u8; 6]> {
-        let owed = self.owed.borrow();
-        let waits = owed.front().filter(|one| one.version == Version::V2)?;
-        Some(ack(waits.version, self.partial.get()))
+        let version = self.owed.first(|one| one.version)?;
+        (version == Version::V2).then(|| ack(version, self.partial.get()))
     }
 }
 

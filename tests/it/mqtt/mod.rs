@@ -1,4 +1,6 @@
 //! The mqtt plugins beside scripted peers and a real mosquitto.
 
+mod client;
 mod mosquitto;
 mod output;
+mod server;

@@ -1,0 +1,334 @@
+//! Messages of one connection: read while there is room, committed in pieces, acknowledged in order once they are safe.
+
+use super::records::{Made, Records};
+use crate::fmt::mqtt::{Packet, Publish, Reply, Wrong, reply};
+use crate::input::in_order::InOrder;
+use crate::input::serve::AckWhen;
+use crate::input::{Ack, InputCx};
+use crate::net::Stream;
+use crate::net::mqtt::Wire;
+use crate::rt::{now, or, sleep_until, timeout, yield_now};
+use rustc_hash::FxHashSet;
+use std::cell::Cell;
+use std::future::pending;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Bytes of messages in a commit.
+const PIECE: usize = 256 << 10;
+/// Commits of a connection that may wait to be safe: beyond it nothing more is read.
+const OWED: usize = 1024;
+/// Memory that unfinished packets of all connections may take, in bytes; beyond it those that hold more than [`LONG`] are closed.
+const HELD: usize = 64 << 20;
+const LONG: usize = 256 << 10;
+/// Bytes that count as a sign of life; fewer do not, unless a packet ends with them.
+const ALIVE: usize = 4096;
+/// How long answers may take to be sent.
+const SPEAK: Duration = Duration::from_secs(30);
+
+/// What all connections of an instance use.
+#[derive(Debug)]
+pub(super) struct Common {
+    /// When messages are acknowledged.
+    pub(super) ack: AckWhen,
+    /// The key of payloads.
+    pub(super) payload_key: Option<String>,
+    /// The longest payload that is kept whole, in bytes.
+    pub(super) longest: usize,
+    held: Cell<usize>,
+}
+
+impl Common {
+    pub(super) fn new(ack: AckWhen, payload_key: Option<String>, longest: usize) -> Self {
+        Self { ack, payload_key, longest, held: Cell::new(0) }
+    }
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Nobody is to blame.
+    Quiet(String),
+    /// The peer is: what is counted, and in words.
+    Refused(&'static str, String),
+}
+
+impl From<String> for End {
+    fn from(why: String) -> Self {
+        Self::Quiet(why)
+    }
+}
+
+impl From<Wrong> for End {
+    fn from(wrong: Wrong) -> Self {
+        Self::Refused("protocol errors", wrong.to_string())
+    }
+}
+
+/// What the two kinds of connections do differently.
+pub(super) trait Rules {
+    /// A packet that is no message; answers are appended.
+    fn control(&mut self, packet: Packet<'_>, out: &mut Vec<u8>) -> Result<(), End>;
+    /// The peer said something, or was not listened to.
+    fn heard(&mut self, now: Instant);
+    /// Something was said to it.
+    fn spoke(&mut self, now: Instant);
+    /// When [`Self::tick`] is to be called.
+    fn due(&self) -> Option<Instant>;
+    /// That time has come.
+    fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), End>;
+}
+
+/// What to do next.
+enum Next {
+    Read(usize),
+    Look,
+    Tick,
+    Leave,
+    Over,
+}
+
+/// The messages of a connection.
+pub(super) struct Flow<S, R> {
+    cx: InputCx,
+    common: Rc<Common>,
+    pub(super) wire: Wire<S>,
+    pub(super) rules: R,
+    records: Records,
+    /// Acknowledgements of each commit.
+    owed: Rc<InOrder<Vec<u8>>>,
+    /// Numbers of messages of QoS 2 that are to be released by their sender.
+    ids: FxHashSet<u16>,
+    /// What is to be said at once.
+    out: Vec<u8>,
+    /// Bytes that came since the last sign of life.
+    came: usize,
+    /// What [`Common::held`] counts for it.
+    held: usize,
+    leaving: bool,
+}
+
+impl<S: AsMut<Stream>, R: Rules> Flow<S, R> {
+    /// A connection that has introduced itself.
+    pub(super) fn new(cx: InputCx, common: Rc<Common>, wire: Wire<S>, rules: R) -> Self {
+        let records = Records::new(common.payload_key.as_deref());
+        let (owed, ids, out) = Default::default();
+        Self { cx, common, wire, rules, records, owed, ids, out, came: 0, held: 0, leaving: false }
+    }
+
+    /// Serves it until the peer has said everything, or the shutdown, and all that can be acknowledged is.
+    pub(super) async fn run(&mut self) -> Result<(), End> {
+        let mut more = true;
+        loop {
+            let can_take = more && self.may_take();
+            if can_take {
+                more = self.take()?;
+                // A peer that never runs dry must not keep the others from their turn.
+                yield_now().await;
+            }
+            self.speak().await?;
+            if self.leaving && self.owed.is_empty() {
+                return Ok(());
+            }
+            if can_take && more {
+                continue;
+            }
+            match self.next(more).await? {
+                Next::Read(0) => {
+                    // It may still listen.
+                    self.leaving = true;
+                }
+                Next::Read(n) => {
+                    self.came += n;
+                    more = true;
+                    self.account()?;
+                }
+                Next::Look => {}
+                Next::Tick => self.rules.tick(now(), &mut self.out)?,
+                Next::Leave => self.leaving = true,
+                Next::Over => return self.speak().await,
+            }
+        }
+    }
+
+    fn may_take(&self) -> bool {
+        self.cx.has_room() && self.owed.len() < OWED && !self.leaving
+    }
+
+    /// Waits for bytes, for something to acknowledge, or for time to pass.
+    async fn next(&mut self, more: bool) -> Result<Next, End> {
+        let (reads, leaving) = (!more && self.may_take(), self.leaving);
+        if !reads {
+            // It is not the peer who lets us wait.
+            self.rules.heard(now());
+        }
+        let due = self.rules.due();
+        let Self { cx, wire, owed, .. } = self;
+        let read = async {
+            if reads {
+                return Ok(Next::Read(wire.fill().await?));
+            }
+            if leaving || cx.has_room() {
+                return pending().await;
+            }
+            cx.wait_for_room().await;
+            Ok(Next::Look)
+        };
+        let acks = async {
+            owed.changed.wait().await;
+            Ok(Next::Look)
+        };
+        let end = async {
+            if leaving {
+                cx.drained().await;
+                return Ok(Next::Over);
+            }
+            cx.stopping().await;
+            Ok(Next::Leave)
+        };
+        let time = async {
+            match due {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+            Ok(Next::Tick)
+        };
+        // The end comes first: once it has begun nothing waits for room any more.
+        or(end, or(acks, or(read, time))).await
+    }
+
+    /// Says what is due.
+    async fn speak(&mut self) -> Result<(), End> {
+        while let Some(answers) = self.owed.next_safe() {
+            self.out.extend_from_slice(&answers);
+        }
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.rules.spoke(now());
+        let said = timeout(SPEAK, self.wire.send(&self.out)).await;
+        self.out.clear();
+        said.unwrap_or_else(|| Err("it does not take its answers".into())).map_err(End::Quiet)
+    }
+
+    /// Counts what is held of an unfinished packet, over all connections.
+    fn account(&mut self) -> Result<(), End> {
+        let memory = self.wire.memory();
+        let all = (self.common.held.get() + memory).saturating_sub(self.held);
+        self.common.held.set(all);
+        self.held = memory;
+        if all > HELD && memory > LONG {
+            let why = "unfinished long messages of all connections take more than 64 MiB: the peer may send it again";
+            return Err(End::Refused("refused long messages", why.into()));
+        }
+        Ok(())
+    }
+
+    /// Commits what was read, [`PIECE`] bytes of it at most; whether there may be more.
+    fn take(&mut self) -> Result<bool, End> {
+        let cx = self.cx.clone();
+        let time = cx.now();
+        let (mut piece, mut packets) = (Piece::default(), 0);
+        let result = {
+            let mut batch = cx.batch(cx.tag());
+            loop {
+                let packet = self.wire.packet();
+                packets += usize::from(matches!(packet, Ok(Some(_))));
+                match packet {
+                    Ok(None) => break Ok(false),
+                    Err(wrong) => break Err(wrong.into()),
+                    Ok(Some(Packet::Publish(message))) => {
+                        if piece.note(&message, &mut self.ids) {
+                            piece.count(self.records.push(&mut batch, &message, time), message.payload.len());
+                        }
+                    }
+                    Ok(Some(Packet::Reply(Reply::PubRel, id))) => {
+                        self.ids.remove(&id);
+                        reply(Reply::PubComp, id, &mut self.out);
+                    }
+                    Ok(Some(other)) => {
+                        if let Err(end) = self.rules.control(other, &mut self.out) {
+                            break Err(end);
+                        }
+                    }
+                }
+                if piece.bytes >= PIECE {
+                    break Ok(true);
+                }
+            }
+        };
+        self.commit(piece);
+        if packets > 0 || self.came >= ALIVE {
+            self.came = 0;
+            self.rules.heard(now());
+        }
+        self.account()?;
+        result
+    }
+
+    fn commit(&mut self, piece: Piece) {
+        let Self { cx, common, owed, .. } = self;
+        let asks = !piece.answers.is_empty();
+        let waits = asks && piece.records > 0 && common.ack == AckWhen::Delivered;
+        let id = asks.then(|| owed.add(piece.answers));
+        if piece.records > 0 {
+            let ack = id.filter(|_| waits).map(|id| {
+                let owed = owed.clone();
+                Ack::new(move || owed.safe(id))
+            });
+            cx.commit_now(cx.tag(), ack);
+        }
+        if let Some(id) = id.filter(|_| !waits) {
+            owed.safe(id);
+        }
+        if waits {
+            cx.hurry();
+        }
+        cx.count("not JSON", piece.texts);
+        if piece.cut > 0 {
+            cx.count("cut messages", piece.cut);
+            cx.lost(0, "payloads longer than Buffer_Size were cut: raise it");
+        }
+    }
+}
+
+impl<S, R> Drop for Flow<S, R> {
+    fn drop(&mut self) {
+        self.common.held.set(self.common.held.get().saturating_sub(self.held));
+    }
+}
+
+/// What is committed in one go.
+#[derive(Debug, Default)]
+struct Piece {
+    answers: Vec<u8>,
+    records: u64,
+    bytes: usize,
+    texts: u64,
+    cut: u64,
+}
+
+impl Piece {
+    /// Notes how a message is to be answered; whether it is a new one.
+    fn note(&mut self, message: &Publish<'_>, ids: &mut FxHashSet<u16>) -> bool {
+        match message.qos {
+            0 => true,
+            1 => {
+                reply(Reply::PubAck, message.id, &mut self.answers);
+                true
+            }
+            _ => {
+                reply(Reply::PubRec, message.id, &mut self.answers);
+                ids.insert(message.id)
+            }
+        }
+    }
+
+    fn count(&mut self, made: Made, payload: usize) {
+        self.records += 1;
+        // A record takes memory also when its payload is empty.
+        self.bytes += payload + 64;
+        self.texts += u64::from(made == Made::Text);
+        self.cut += u64::from(made == Made::Cut);
+    }
+}
