@@ -3,7 +3,7 @@
 use super::EventsConf;
 use super::book::Version;
 use crate::input::tail::conf::{Journal, Sync};
-use crate::input::tail::mend::{is_unsound, move_aside, was_database};
+use crate::input::tail::mend::{is_unsound, move_aside, was_database, why_not};
 use crate::rt::Workers;
 use rusqlite::{Connection, OpenFlags, params};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,7 +55,7 @@ impl Db {
                     let (connection, found) = connect(&how).map_err(|e| e.to_string())?;
                     (connection, found, Some(damage.to_string()))
                 }
-                Err(e) => return Err(e.to_string()),
+                Err(e) => return Err(why_not(&how.path, &e)),
             };
             *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
             Ok((found, damage))

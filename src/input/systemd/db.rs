@@ -4,7 +4,7 @@ use super::DbSync;
 use super::book::Mark;
 use super::merge::Resume;
 use crate::fmt::journal::{Cursor, Id};
-use crate::input::tail::mend::{is_unsound, move_aside, was_database};
+use crate::input::tail::mend::{is_unsound, move_aside, was_database, why_not};
 use crate::rt::Workers;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +36,7 @@ impl Db {
                     let (connection, resume) = connect(&path, sync).map_err(|e| e.to_string())?;
                     (connection, resume, Some(damage.to_string()))
                 }
-                Err(e) => return Err(e.to_string()),
+                Err(e) => return Err(why_not(&path, &e)),
             };
             *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
             Ok((resume, damage))

@@ -2,7 +2,7 @@
 
 use super::conf::{Journal, Sync, TailConf};
 use super::file::FileId;
-use super::mend::{Damage, check, clear_remains, id_at, is_damage, is_unsound, move_aside, was_database};
+use super::mend::{Damage, check, clear_remains, id_at, is_damage, is_unsound, move_aside, was_database, why_not};
 use super::rows::Row;
 use crate::rt::Workers;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -99,7 +99,7 @@ impl Db {
                     held.connection = Some(connect(&how).map_err(|e| e.to_string())?);
                     Found { rows: Vec::new(), damage: Some(damage) }
                 }
-                Err(e) => return Err(e.to_string()),
+                Err(e) => return Err(why_not(&how.path, &e)),
             };
             held.id = id_at(&how.path);
             Ok((found, held.id))

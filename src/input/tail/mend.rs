@@ -4,6 +4,8 @@ use super::facts::Facts;
 use super::file::FileId;
 use super::rows::{ASIDE, BESIDE};
 use rusqlite::{Connection, Error, ErrorCode};
+use rustix::fs::Access;
+use rustix::io::Errno;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -45,6 +47,24 @@ pub fn is_damage(e: &Error) -> bool {
 /// The same of an error at the start. Our own statements are right: one that fails meets a table that is not what it was.
 pub fn is_unsound(e: &Error) -> bool {
     is_damage(e) || matches!(e, Error::SqlInputError { .. }) || e.sqlite_error_code() == Some(ErrorCode::Unknown)
+}
+
+/// Why a database cannot be used: what is wrong with its place, else what SQLite says.
+pub fn why_not(path: &str, e: &Error) -> String {
+    let file = Path::new(path);
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for (place, wanted) in [(folder, Access::WRITE_OK | Access::EXEC_OK), (file, Access::READ_OK | Access::WRITE_OK)] {
+        match rustix::fs::access(place, wanted) {
+            Ok(()) => {}
+            Err(Errno::NOENT) if place == file => {}
+            Err(why) => {
+                let why = std::io::Error::from(why);
+                let help = "DB must name a file in a folder that this user may write to";
+                return format!("'{}': {why}; {help}", place.display());
+            }
+        }
+    }
+    e.to_string()
 }
 
 /// Whether a file is, or was, a database: most of its first bytes say so, or they are gone, as after a power cut. Another
