@@ -2,6 +2,7 @@
 
 mod alloc;
 mod beats;
+mod board_life;
 mod boards;
 #[cfg(all(feature = "es", feature = "tls"))]
 mod bulk_api;

@@ -1,6 +1,6 @@
 //! TLS towards a server: certificates and names are checked, and what is wrong is said.
 
-use crate::lab::{Lab, Peer};
+use crate::lab::{Lab, Peer, is_native, skip, to_1970};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use std::io::Read;
@@ -59,6 +59,29 @@ fn a_trusted_server_of_the_right_name_gets_the_records() {
     send(&lab, &conf("tcp", "localhost", server.peer.port(), keys)).says(&["output tcp.0: 1 records"]);
     let want = b"{\"a\":\"secret\"}\n";
     lab.wait("the record", || *server.got.lock().unwrap() == want);
+}
+
+/// A board without a battery: the certificate is of a later time, until the clock is set.
+#[test]
+fn a_clock_that_starts_in_1970_is_said_and_waited_for() {
+    let mut lab = Lab::new("tls-1970");
+    if !is_native() || !lab.fake_clock() {
+        return skip("no libfaketime: scripts/setup.sh test installs it");
+    }
+    let server = server("localhost");
+    lab.write("ca.pem", &server.ca);
+    let keys = "    tls.ca_file ca.pem\n    Format json_lines\n    Json_Date_Key false\n";
+    let dummy = "Flush 0.05\n    scheduler.base 1\n    scheduler.cap 2\n[INPUT]\n    Name dummy\n    Samples 1\n    Flush_On_Startup on";
+    let conf = conf("tcp", "localhost", server.peer.port(), keys)
+        .replace("Flush 0.05\n[INPUT]\n    Name stdin", dummy)
+        .replace("    Retry_Limit no_retries\n", "");
+    lab.set_clock(&to_1970());
+    let mut run = lab.start(&conf);
+    run.wait_stderr("it becomes valid on 1975-01-01 00:00 UTC, and the clock here says 1970-01-01");
+    run.wait_stderr("retry in");
+    lab.set_clock("+0");
+    run.wait_for("the record", |_| *server.got.lock().unwrap() == b"{\"message\":\"dummy\"}\n");
+    run.term().code(0).says(&["output tcp.0: 1 records"]);
 }
 
 #[test]

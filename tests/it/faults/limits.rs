@@ -4,7 +4,6 @@ use super::sink::{LineSink, Reply};
 use super::trial::{Again, Conf, Trial, memory};
 use crate::lab::{Proc, free_port, is_native};
 use rustix::process::Signal;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 const STEP: Duration = Duration::from_secs(20);
@@ -155,30 +154,14 @@ pub fn end_with_the_sink_down(t: &mut Trial) {
     t.check(writer.written(), Again::Never);
 }
 
-/// The library that shows the program another clock, where it is installed.
-fn clock() -> Option<String> {
-    let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
-    places.iter().map(|p| format!("{p}/faketime/libfaketimeMT.so.1")).find(|p| Path::new(p).exists())
-}
-
 /// The wall clock jumps; the monotonic clock does not, as when an administrator or NTP sets the time.
 pub fn clock_jumps(t: &mut Trial) {
-    let Some(library) = clock().filter(|_| is_native()) else {
+    if !is_native() || !t.lab.fake_clock() {
         t.row.skipped = Some("no libfaketime: scripts/setup.sh test installs it".into());
         return;
-    };
+    }
     let mut sink = t.sink();
     let mut writer = t.writer();
-    let file = t.lab.write("clock", "+0");
-    for (key, value) in [
-        ("LD_PRELOAD", library.as_str()),
-        ("FAKETIME_TIMESTAMP_FILE", &file.display().to_string()),
-        ("FAKETIME_NO_CACHE", "1"),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ("NO_FAKE_STAT", "1"),
-    ] {
-        t.lab.env(key, value);
-    }
     let mut run = t.start(&Conf::es(sink.port()).input("DB t.db").service("Grace 1"));
     let mut slowest = Duration::ZERO;
     for (round, jump) in ["+3600", "-3600", "+0", "-3600", "+3600", "+0"].iter().cycle().take(t.size(24, 6)).enumerate()
@@ -190,7 +173,7 @@ pub fn clock_jumps(t: &mut Trial) {
             writer.lines(500);
             run.wait_for("a failed delivery", |p| p.stderr().matches("retry in").count() > round / 3);
         }
-        t.lab.write("clock", jump);
+        t.lab.set_clock(jump);
         let start = Instant::now();
         if round % 3 == 0 {
             sink.up();

@@ -46,6 +46,32 @@ impl Lab {
         self
     }
 
+    /// Shows programs that are started from now on a wall clock that [`Lab::set_clock`] sets, beside the machine's monotonic
+    /// one; `false` where the library for it is not installed.
+    pub fn fake_clock(&mut self) -> bool {
+        let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+        let library = places.iter().map(|p| format!("{p}/faketime/libfaketimeMT.so.1")).find(|p| Path::new(p).exists());
+        let Some(library) = library else { return false };
+        self.set_clock("+0");
+        let file = self.path("clock").display().to_string();
+        for (key, value) in [
+            ("LD_PRELOAD", library.as_str()),
+            ("FAKETIME_TIMESTAMP_FILE", &file),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ] {
+            self.env(key, value);
+        }
+        true
+    }
+
+    /// Sets the clock of [`Lab::fake_clock`], by a number of seconds from the true time.
+    pub fn set_clock(&self, shift: &str) {
+        // A clock that is read meanwhile is not to see half of it.
+        fs::rename(self.write("clock.next", shift), self.path("clock")).unwrap();
+    }
+
     /// Writes a file, its folders included.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
@@ -139,6 +165,12 @@ pub fn until(mut condition: impl FnMut() -> bool) -> bool {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// How far the first minutes of 1970 are from now, for [`Lab::set_clock`].
+pub fn to_1970() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    format!("-{}", now - 600)
 }
 
 /// The start and the end of a long text.
