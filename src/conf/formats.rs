@@ -1,4 +1,4 @@
-//! The words for record formats in a configuration: `Format` and `Json_Date_Format` of outputs.
+//! Words that several plugins have in common: `Format` and `Json_Date_Format` of outputs, `QoS` of MQTT.
 
 use super::value::FromConf;
 use crate::fmt::date_format::DateFormat;
@@ -29,6 +29,16 @@ impl FromConf for DateKey {
     const EXAMPLE: &'static str = "@timestamp";
     fn from_conf(text: &str) -> Result<Self, String> {
         Ok(Self(date_key(text).map(str::to_owned)))
+    }
+}
+
+crate::conf_enum! {
+    /// What is said about a message of MQTT that arrived.
+    pub enum Qos {
+        /// Nothing.
+        AtMostOnce = "0",
+        /// That it is taken over.
+        AtLeastOnce = "1",
     }
 }
 

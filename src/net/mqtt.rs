@@ -2,7 +2,7 @@
 
 use super::connect;
 use super::{Conn, Stream, Upstream};
-use crate::fmt::mqtt::{Connect, DISCONNECT, Decoder, PINGREQ, Packet, Wrong, connect as introduce, refusal};
+use crate::fmt::mqtt::{Connect, DISCONNECT, Decoder, MAX_TEXT, PINGREQ, Packet, Wrong, connect as introduce, refusal};
 use crate::rt::{now, or, timeout};
 use std::io::{Error, ErrorKind};
 use std::time::{Duration, Instant};
@@ -25,6 +25,27 @@ pub struct Login {
     pub clean: bool,
     /// How long the connection may be silent; zero is for ever.
     pub keep_alive: Duration,
+}
+
+impl Login {
+    /// Whether MQTT can say it.
+    ///
+    /// # Errors
+    /// The key that it cannot say, and why.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let texts = [("Client_ID", Some(&self.client_id)), ("User", self.user.as_ref())];
+        for (key, text) in texts.into_iter().chain([("Password", self.password.as_ref())]) {
+            match text {
+                Some(text) if text.len() > MAX_TEXT => return Err((key, "is longer than MQTT allows")),
+                Some(text) if text.contains('\0') => return Err((key, "has a NUL in it")),
+                _ => {}
+            }
+        }
+        match u16::try_from(self.keep_alive.as_secs()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(("Keep_Alive", "is longer than MQTT allows")),
+        }
+    }
 }
 
 /// A broker, and the way to it.

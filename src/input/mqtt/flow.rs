@@ -69,6 +69,8 @@ impl From<Wrong> for End {
 pub(super) trait Rules {
     /// A packet that is no message; answers are appended.
     fn control(&mut self, packet: Packet<'_>, out: &mut Vec<u8>) -> Result<(), End>;
+    /// The peer has said everything: whether it may still listen.
+    fn ended(&self, now: Instant) -> Result<(), End>;
     /// The peer said something, or was not listened to.
     fn heard(&mut self, now: Instant);
     /// Something was said to it.
@@ -135,7 +137,7 @@ impl<S: AsMut<Stream>, R: Rules> Flow<S, R> {
             }
             match self.next(more).await? {
                 Next::Read(0) => {
-                    // It may still listen.
+                    self.rules.ended(now())?;
                     self.leaving = true;
                 }
                 Next::Read(n) => {

@@ -176,6 +176,10 @@ impl Rules for Client {
         Ok(())
     }
 
+    fn ended(&self, _: Instant) -> Result<(), End> {
+        Ok(())
+    }
+
     fn heard(&mut self, now: Instant) {
         self.heard = now;
     }

@@ -6,14 +6,14 @@ mod tests;
 
 use super::{Outcome, Output, OutputPlugin, Payload, one_way};
 use crate::conf::common::{NetOut, OutputCommon, TlsClient};
-use crate::conf::formats::DateKey;
+use crate::conf::formats::{DateKey, Qos};
 use crate::conf::{PluginInfo, Size};
 use crate::error::Error;
 use crate::event::access::Accessor;
 use crate::event::template::Template;
 use crate::event::{Record, Value, View};
 use crate::fmt::date_format::DateFormat;
-use crate::fmt::mqtt::{MAX_REST, MAX_TEXT, PORT, PORT_TLS, is_topic};
+use crate::fmt::mqtt::{MAX_REST, PORT, PORT_TLS, is_topic};
 use crate::fmt::msgpack_write::write_event;
 use crate::fmt::record::RecordFormat;
 use crate::fmt::text;
@@ -46,16 +46,6 @@ crate::conf_enum! {
         Json = "json",
         /// The event, with its time, in msgpack.
         Msgpack = "msgpack",
-    }
-}
-
-crate::conf_enum! {
-    /// What the broker says about a message.
-    pub enum Qos {
-        /// Nothing.
-        AtMostOnce = "0",
-        /// That it has it.
-        AtLeastOnce = "1",
     }
 }
 
@@ -127,14 +117,6 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
     if conf.password.is_some() && conf.user.is_none() {
         return cx.refuse("Password", "Password is given without User", "Set User, too.");
     }
-    for (key, text) in [("Client_ID", &conf.client_id), ("User", &conf.user), ("Password", &conf.password)] {
-        if text.as_ref().is_some_and(|text| text.len() > MAX_TEXT || text.contains('\0')) {
-            return cx.refuse(key, format!("{key} is longer than MQTT allows"), "It has at most 65,535 bytes.");
-        }
-    }
-    if conf.keep_alive.as_secs() > u64::from(u16::MAX) {
-        return cx.refuse("Keep_Alive", "Keep_Alive is longer than MQTT allows", "Its most is 65535s; 0 is never.");
-    }
     if conf.max_inflight == 0 || conf.timeout.is_zero() {
         let key = if conf.timeout.is_zero() { "Timeout" } else { "Max_Inflight" };
         return cx.refuse(
@@ -167,6 +149,9 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
         clean: true,
         keep_alive: conf.keep_alive,
     };
+    if let Err((key, why)) = login.check() {
+        return cx.refuse(key, format!("{key} {why}"), "It has at most 65,535 bytes; Keep_Alive as many seconds.");
+    }
     let settings = Settings {
         acknowledged: conf.qos == Qos::AtLeastOnce,
         retain: conf.retain,

@@ -1,4 +1,4 @@
-//! MQTT clients that do as they are told.
+//! MQTT clients, and brokers, that do as they are told.
 
 use crate::lab::PATIENCE;
 use collector::fmt::mqtt::{Connect, Decoder, Packet, Publish, Reply, connect, publish, reply};
@@ -19,10 +19,14 @@ pub const USUAL: Connect<'static> =
 impl Client {
     /// A connection on which nothing was said.
     pub fn silent(port: u16) -> Option<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        Some(Self::over(TcpStream::connect(("127.0.0.1", port)).ok()?))
+    }
+
+    /// Either side of this connection.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Some(Self { stream, decoder: Decoder::new(1 << 20), slowly: false })
+        Self { stream, decoder: Decoder::new(1 << 20), slowly: false }
     }
 
     /// One that was let in.

@@ -4,3 +4,4 @@ mod client;
 mod mosquitto;
 mod output;
 mod server;
+mod subscriber;
