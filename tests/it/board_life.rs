@@ -37,9 +37,9 @@ fn a_clock_that_jumps() {
     let done = run.term().code(0);
     let all = records(&done.stdout);
     assert!(all.len() > told, "{}", done.report());
-    // Their own times cannot tell: the system's uptime does.
+    // Their own times cannot tell: the system's uptime does. Looks may be late, and so nearer to the next one.
     let up = |i: usize| all[i]["uptime"].as_f64().unwrap();
-    let most = (up(all.len() - 1) - up(0)) / 0.1 + 2.0;
+    let most = (up(all.len() - 1) - up(0)) / 0.1 + 5.0;
     assert!(all.len() as f64 <= most, "{} looks where {most} fit", all.len());
 }
 
@@ -177,6 +177,7 @@ fn figure(run: &Proc, file: &str, word: &str) -> u64 {
 struct Written {
     all: u64,
     pages: u64,
+    /// Until the last line was where it goes.
     time: Duration,
 }
 
@@ -190,7 +191,7 @@ fn written(name: &str, keys: &str, lines: usize, pause: Option<Duration>, up: bo
     let sink = up.then(|| TcpSink::at(port));
     lab.write("in.log", "");
     let mut run = lab.start(&format!(
-        "[SERVICE]\n    Flush 1\n    Grace 1\n    storage.path chunks\n[INPUT]\n    Name tail\n    Path in.log\n    DB t.db\n{keys}    \
+        "[SERVICE]\n    Flush 1\n    Grace 1\n    storage.path chunks\n[INPUT]\n    Name tail\n    Path in.log\n    Read_From_Head on\n    DB t.db\n{keys}    \
          storage.type filesystem\n[OUTPUT]\n    Name tcp\n    Match *\n    Host 127.0.0.1\n    Port {port}\n    Format json_lines\n    \
          Json_Date_Key false\n    Retry_Limit no_limits\n"
     ));
@@ -211,10 +212,10 @@ fn written(name: &str, keys: &str, lines: usize, pause: Option<Duration>, up: bo
         Some(sink) => run.wait_for("the lines", |_| sink.text().lines().count() == lines),
         None => run.wait_for("all of them on the disk", |_| chunk_bytes(&lab) as usize >= lines * LINE),
     }
+    let time = start.elapsed();
     // The position follows.
     run.stays(Duration::from_millis(1500));
     let after = look(&run);
-    let time = start.elapsed();
     run.signal(Signal::TERM);
     run.wait().code(0);
     Written { all: after.0 - before.0, pages: after.1 - before.1, time }
@@ -236,13 +237,18 @@ fn bytes_written_while_all_is_well() {
     if !is_native() {
         return;
     }
-    let n = 50_000;
+    let n = 20_000;
     let burst = written("bytes-burst", "", n, None, true);
-    assert!(burst.all < n as u64, "{} bytes for {n} lines", burst.all);
-    let trickle = written("bytes-trickle", "", 60, Some(Duration::from_millis(50)), true);
-    // One more for the first, one for the last, one for the head of the log.
-    let flushes = trickle.time.as_secs() + 3;
-    assert!(trickle.all < flushes * (POSITION + 64), "{} bytes in {:?}", trickle.all, trickle.time);
+    let data = (n * LINE) as u64;
+    // What has waited for a second is written; within one no more than fifty positions are.
+    let most = if burst.time < Duration::from_secs(1) { data / 8 } else { data + data / 5 };
+    assert!(burst.all < most, "{} bytes for {data} in {:?}", burst.all, burst.time);
+    let n = 60;
+    let trickle = written("bytes-trickle", "", n, Some(Duration::from_millis(50)), true);
+    // One more for the first, one for the last, two for what comes behind it, one for the head of the log; and lines that
+    // waited for a second.
+    let most = (trickle.time.as_secs() + 5) * (POSITION + 64) + (2 * n * LINE) as u64;
+    assert!(trickle.all < most, "{} bytes in {:?}, {most} at most", trickle.all, trickle.time);
 }
 
 /// While it is away each line is written once, and its position with it; many lines at a time share one.
