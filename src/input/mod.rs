@@ -23,6 +23,7 @@ pub mod kubernetes_events;
 pub mod mem;
 pub mod mqtt;
 pub mod netif;
+pub mod owing;
 pub mod pcap;
 pub mod proc;
 pub mod random;

@@ -4,13 +4,13 @@ use super::events::{Events, Made, Options};
 use super::ledger::Ledger;
 use crate::event::{Batch, Tag};
 use crate::fmt::lumberjack::{Decoder, Event, Frame, Limits, Version, Wrong};
+use crate::input::owing::{ALIVE, End, Held, Next, OWED, Waits};
 use crate::input::serve::{AckWhen, Peer};
 use crate::input::{Ack, InputCx};
 use crate::net::Stream;
-use crate::rt::{now, or, sleep_until, timeout, yield_now};
-use crate::util::ratelimit::{RateLimit, held_back};
-use std::cell::{Cell, RefCell};
-use std::future::pending;
+use crate::rt::{now, timeout, yield_now};
+use crate::util::ratelimit::RateLimit;
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -25,20 +25,12 @@ const WINDOW: u32 = 1 << 20;
 const PAIRS: u32 = 10_000;
 /// Bytes that a packed frame may unpack to. They are never held.
 const UNPACKED: u64 = 4 << 30;
-/// Commits of a connection that may wait to be safe: beyond it nothing more is read.
-const OWED: usize = 1024;
-/// Memory that unfinished events of all connections may take, in bytes; beyond it those that hold more than [`LONG`] are closed.
-const HELD: usize = 64 << 20;
-const LONG: usize = 256 << 10;
 /// A peer that waits for its acknowledgement hears something this often. Beats give up after 30 s.
 const KEEPALIVE: Duration = Duration::from_secs(3);
 /// How long an acknowledgement may take to be sent.
 const SPEAK: Duration = Duration::from_secs(30);
 /// How long the peer's goodbye is waited for.
 const GOODBYE: Duration = Duration::from_millis(200);
-/// Bytes that count as a sign of life; fewer do not, unless a frame ends with them.
-const ALIVE: usize = 4096;
-
 /// What all connections of an instance use.
 pub struct Shared {
     /// When windows are acknowledged.
@@ -46,7 +38,7 @@ pub struct Shared {
     options: Options,
     limits: Limits,
     idle: Duration,
-    held: Cell<usize>,
+    held: Held,
     said: RefCell<RateLimit>,
 }
 
@@ -59,15 +51,6 @@ impl Shared {
     }
 }
 
-/// Why a connection ends.
-#[derive(Debug)]
-enum End {
-    /// Nobody is to blame.
-    Quiet(String),
-    /// The peer is.
-    Refused(&'static str, String),
-}
-
 impl From<io::Error> for End {
     fn from(e: io::Error) -> Self {
         Self::Quiet(e.to_string())
@@ -78,15 +61,6 @@ impl From<Wrong> for End {
     fn from(wrong: Wrong) -> Self {
         Self::Refused("protocol errors", wrong.to_string())
     }
-}
-
-/// What to do next.
-enum Next {
-    Read(usize),
-    Look,
-    Tick,
-    Leave,
-    Over,
 }
 
 /// What was committed in one go.
@@ -150,7 +124,6 @@ impl Connection {
 
     /// Serves it to its end.
     pub async fn serve(mut self) {
-        let label = self.cx.label().to_owned();
         match self.run().await {
             Ok(()) => {
                 // Closing with words of the peer unread would take our last ones with it.
@@ -161,15 +134,7 @@ impl Connection {
                 })
                 .await;
             }
-            Err(End::Quiet(why)) => log::debug!("[{label}] connection of {}: {why}", self.peer),
-            Err(End::Refused(what, why)) => {
-                self.cx.count(what, 1);
-                let held = self.shared.said.borrow_mut().allow(why.as_bytes(), Instant::now());
-                if let Some(held) = held {
-                    let more = held_back(held);
-                    log::warn!("[{label}] {}: {why}; the connection is closed{more}", self.peer);
-                }
-            }
+            Err(end) => end.tell(&self.cx, &self.peer, &self.shared.said),
         }
     }
 
@@ -226,45 +191,15 @@ impl Connection {
             false => (reads && !idle.is_zero()).then(|| self.alive + idle),
         };
         let Self { cx, stream, decoder, ledger, .. } = self;
-        let read = async {
-            if reads {
-                let read = stream.read_with(|from| {
-                    let got = from.read(decoder.room(READ));
-                    match &got {
-                        Ok(n) => decoder.filled(*n),
-                        Err(_) => decoder.rest(),
-                    }
-                    got
-                });
-                return Ok(Next::Read(read.await?));
+        let read = stream.read_with(|from| {
+            let got = from.read(decoder.room(READ));
+            match &got {
+                Ok(n) => decoder.filled(*n),
+                Err(_) => decoder.rest(),
             }
-            if leaving || cx.has_room() {
-                return pending().await;
-            }
-            cx.wait_for_room().await;
-            Ok(Next::Look)
-        };
-        let acks = async {
-            ledger.owed.changed.wait().await;
-            Ok(Next::Look)
-        };
-        let end = async {
-            if leaving {
-                cx.drained().await;
-                return Ok(Next::Over);
-            }
-            cx.stopping().await;
-            Ok(Next::Leave)
-        };
-        let time = async {
-            match until {
-                Some(at) => sleep_until(at).await,
-                None => pending().await,
-            }
-            Ok(Next::Tick)
-        };
-        // The end comes first: once it has begun nothing waits for room any more.
-        or(end, or(acks, or(read, time))).await
+            got
+        });
+        Ok(Waits { reads, leaving, until }.next(cx, &ledger.owed.changed, read).await?)
     }
 
     /// Says that work goes on, or ends what is idle.
@@ -303,11 +238,7 @@ impl Connection {
 
     /// Counts what is held of an unfinished event, over all connections.
     fn account(&mut self) -> Result<(), End> {
-        let memory = self.decoder.memory();
-        let all = (self.shared.held.get() + memory).saturating_sub(self.held);
-        self.shared.held.set(all);
-        self.held = memory;
-        if all > HELD && memory > LONG {
+        if self.shared.held.change(&mut self.held, self.decoder.memory()) {
             let why = "unfinished long events of all connections take more than 64 MiB: the peer may send it again";
             return Err(End::Refused("refused long events", why.into()));
         }
@@ -416,6 +347,6 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.held.set(self.shared.held.get().saturating_sub(self.held));
+        self.shared.held.change(&mut self.held, 0);
     }
 }

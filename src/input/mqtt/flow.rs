@@ -3,26 +3,18 @@
 use super::records::{Made, Records};
 use crate::fmt::mqtt::{Packet, Publish, Reply, Wrong, reply};
 use crate::input::in_order::InOrder;
+use crate::input::owing::{ALIVE, End, Held, Next, OWED, Waits};
 use crate::input::serve::AckWhen;
 use crate::input::{Ack, InputCx};
 use crate::net::Stream;
 use crate::net::mqtt::Wire;
-use crate::rt::{now, or, sleep_until, timeout, yield_now};
+use crate::rt::{now, timeout, yield_now};
 use rustc_hash::FxHashSet;
-use std::cell::Cell;
-use std::future::pending;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Bytes of messages in a commit.
 const PIECE: usize = 256 << 10;
-/// Commits of a connection that may wait to be safe: beyond it nothing more is read.
-const OWED: usize = 1024;
-/// Memory that unfinished packets of all connections may take, in bytes; beyond it those that hold more than [`LONG`] are closed.
-const HELD: usize = 64 << 20;
-const LONG: usize = 256 << 10;
-/// Bytes that count as a sign of life; fewer do not, unless a packet ends with them.
-const ALIVE: usize = 4096;
 /// How long answers may take to be sent.
 const SPEAK: Duration = Duration::from_secs(30);
 
@@ -35,22 +27,13 @@ pub(super) struct Common {
     pub(super) payload_key: Option<String>,
     /// The longest payload that is kept whole, in bytes.
     pub(super) longest: usize,
-    held: Cell<usize>,
+    held: Held,
 }
 
 impl Common {
     pub(super) fn new(ack: AckWhen, payload_key: Option<String>, longest: usize) -> Self {
-        Self { ack, payload_key, longest, held: Cell::new(0) }
+        Self { ack, payload_key, longest, held: Held::default() }
     }
-}
-
-/// Why a connection ends.
-#[derive(Debug)]
-pub(super) enum End {
-    /// Nobody is to blame.
-    Quiet(String),
-    /// The peer is: what is counted, and in words.
-    Refused(&'static str, String),
 }
 
 impl From<String> for End {
@@ -79,15 +62,6 @@ pub(super) trait Rules {
     fn due(&self) -> Option<Instant>;
     /// That time has come.
     fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), End>;
-}
-
-/// What to do next.
-enum Next {
-    Read(usize),
-    Look,
-    Tick,
-    Leave,
-    Over,
 }
 
 /// The messages of a connection.
@@ -164,39 +138,9 @@ impl<S: AsMut<Stream>, R: Rules> Flow<S, R> {
             // It is not the peer who lets us wait.
             self.rules.heard(now());
         }
-        let due = self.rules.due();
+        let until = self.rules.due();
         let Self { cx, wire, owed, .. } = self;
-        let read = async {
-            if reads {
-                return Ok(Next::Read(wire.fill().await?));
-            }
-            if leaving || cx.has_room() {
-                return pending().await;
-            }
-            cx.wait_for_room().await;
-            Ok(Next::Look)
-        };
-        let acks = async {
-            owed.changed.wait().await;
-            Ok(Next::Look)
-        };
-        let end = async {
-            if leaving {
-                cx.drained().await;
-                return Ok(Next::Over);
-            }
-            cx.stopping().await;
-            Ok(Next::Leave)
-        };
-        let time = async {
-            match due {
-                Some(at) => sleep_until(at).await,
-                None => pending().await,
-            }
-            Ok(Next::Tick)
-        };
-        // The end comes first: once it has begun nothing waits for room any more.
-        or(end, or(acks, or(read, time))).await
+        Ok(Waits { reads, leaving, until }.next(cx, &owed.changed, wire.fill()).await?)
     }
 
     /// Says what is due.
@@ -215,11 +159,7 @@ impl<S: AsMut<Stream>, R: Rules> Flow<S, R> {
 
     /// Counts what is held of an unfinished packet, over all connections.
     fn account(&mut self) -> Result<(), End> {
-        let memory = self.wire.memory();
-        let all = (self.common.held.get() + memory).saturating_sub(self.held);
-        self.common.held.set(all);
-        self.held = memory;
-        if all > HELD && memory > LONG {
+        if self.common.held.change(&mut self.held, self.wire.memory()) {
             let why = "unfinished long messages of all connections take more than 64 MiB: the peer may send it again";
             return Err(End::Refused("refused long messages", why.into()));
         }
@@ -296,7 +236,7 @@ impl<S: AsMut<Stream>, R: Rules> Flow<S, R> {
 
 impl<S, R> Drop for Flow<S, R> {
     fn drop(&mut self) {
-        self.common.held.set(self.common.held.get().saturating_sub(self.held));
+        self.common.held.change(&mut self.held, 0);
     }
 }
 

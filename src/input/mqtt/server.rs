@@ -1,14 +1,15 @@
 //! Clients that publish to us: introduced, and served until they go.
 
-use super::flow::{Common, End, Flow, Rules};
+use super::flow::{Common, Flow, Rules};
 use crate::fmt::mqtt::{Connect, PINGRESP, Packet, REFUSED, Reply, connack, refusal, reply, suback};
 use crate::input::InputCx;
+use crate::input::owing::End;
 use crate::input::serve::Peer;
 use crate::net::Stream;
 use crate::net::mqtt::Wire;
 use crate::rt::{Notify, now, or, timeout};
 use crate::util::bytes::same;
-use crate::util::ratelimit::{RateLimit, held_back};
+use crate::util::ratelimit::RateLimit;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -90,17 +91,8 @@ impl Drop for Name<'_> {
 
 /// Serves a connection to its end.
 pub(super) async fn serve(cx: &InputCx, shared: &Shared, stream: Stream, peer: Peer) {
-    match run(cx, shared, stream).await {
-        Ok(()) => {}
-        Err(End::Quiet(why)) => log::debug!("[{}] connection of {peer}: {why}", cx.label()),
-        Err(End::Refused(what, why)) => {
-            cx.count(what, 1);
-            let held = shared.said.borrow_mut().allow(why.as_bytes(), Instant::now());
-            if let Some(held) = held {
-                let more = held_back(held);
-                log::warn!("[{}] {peer}: {why}; the connection is closed{more}", cx.label());
-            }
-        }
+    if let Err(end) = run(cx, shared, stream).await {
+        end.tell(cx, &peer, &shared.said);
     }
 }
 

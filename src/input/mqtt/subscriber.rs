@@ -1,8 +1,9 @@
 //! Messages of a broker that we subscribe to: a session that the broker keeps, connections that come and go.
 
-use super::flow::{Common, End, Flow, Rules};
+use super::flow::{Common, Flow, Rules};
 use crate::fmt::mqtt::{DISCONNECT, PINGREQ, Packet, REFUSED, subscribe};
 use crate::input::InputCx;
+use crate::input::owing::End;
 use crate::net::mqtt::Broker;
 use crate::rt::{self, now, or};
 use crate::util::backoff::Backoff;
