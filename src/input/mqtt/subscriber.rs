@@ -8,6 +8,7 @@ use crate::net::mqtt::Broker;
 use crate::rt::{self, now, or};
 use crate::util::backoff::Backoff;
 use crate::util::rng::Rng;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub(super) struct Subscriber {
 impl Subscriber {
     /// Subscribes, and connects again whenever a connection ends, until the shutdown.
     pub(super) async fn run(&self, cx: &InputCx) {
-        let (mut attempts, mut is_first) = (0, true);
+        let (mut attempts, granted) = (0, Rc::new(Cell::new(false)));
         let mut seed = [0; 8];
         // Any number will do: it only keeps many of us from coming back at one time.
         let _ = rt::random(&mut seed);
@@ -41,7 +42,7 @@ impl Subscriber {
         cx.count("connections", 0);
         loop {
             let begun = now();
-            let end = self.connection(cx, &mut is_first).await;
+            let end = self.connection(cx, &granted).await;
             if cx.is_stopping() {
                 return;
             }
@@ -63,7 +64,7 @@ impl Subscriber {
     }
 
     /// One connection, from its beginning to its end.
-    async fn connection(&self, cx: &InputCx, is_first: &mut bool) -> Result<(), End> {
+    async fn connection(&self, cx: &InputCx, granted: &Rc<Cell<bool>>) -> Result<(), End> {
         let stop = async {
             cx.stopping().await;
             Err("the shutdown came first".to_owned())
@@ -73,7 +74,7 @@ impl Subscriber {
         let session = if link.has_session { "goes on with a session" } else { "begins a session" };
         log::info!("[{}] {} {session}", cx.label(), self.broker.name());
         // A broker that still has our session has our subscriptions, but perhaps not those of this configuration.
-        let asks = std::mem::take(is_first) || !link.has_session;
+        let asks = !granted.get() || !link.has_session;
         let begun = now();
         let rules = Listener {
             label: cx.label().to_owned(),
@@ -85,6 +86,7 @@ impl Subscriber {
             spoke: begun,
             asked: None,
             subscribing: asks.then_some(begun),
+            granted: granted.clone(),
         };
         let mut flow = Flow::new(cx.clone(), self.common.clone(), link.wire, rules);
         let named = |end| match end {
@@ -117,11 +119,13 @@ struct Listener {
     asked: Option<Instant>,
     /// When we asked for messages, until that is answered.
     subscribing: Option<Instant>,
+    /// It was answered once, on this connection or an earlier one.
+    granted: Rc<Cell<bool>>,
 }
 
 impl Listener {
     /// The answer to our request: for each filter what the broker grants.
-    fn granted(&self, codes: &[u8]) -> Result<(), End> {
+    fn judge(&self, codes: &[u8]) -> Result<(), End> {
         if codes.len() != self.topics.len() {
             return Err(End::Refused("protocol errors", "it answers another SUBSCRIBE than ours".into()));
         }
@@ -137,7 +141,10 @@ impl Listener {
         }
         match codes.iter().all(|code| *code == REFUSED) {
             true => Err(End::Refused("refused subscriptions", "it refuses all subscriptions".into())),
-            false => Ok(()),
+            false => {
+                self.granted.set(true);
+                Ok(())
+            }
         }
     }
 }
@@ -146,7 +153,7 @@ impl Rules for Listener {
     fn control(&mut self, packet: Packet<'_>, _: &mut Vec<u8>) -> Result<(), End> {
         match packet {
             Packet::PingResp => Ok(()),
-            Packet::SubAck { id: REQUEST, codes } if self.subscribing.take().is_some() => self.granted(codes),
+            Packet::SubAck { id: REQUEST, codes } if self.subscribing.take().is_some() => self.judge(codes),
             _ => Err(End::Refused("protocol errors", "it sends a packet that answers nothing".into())),
         }
     }

@@ -151,6 +151,10 @@ fn a_broker_that_is_silent_or_hangs_up_is_connected_to_again() {
     // Never answers SUBSCRIBE.
     let mut half = broker.accept(false);
     assert!(half.answer().unwrap().starts_with("Subscribe") && half.is_closed());
+    // It has a session, but nothing that we know of was ever subscribed to.
+    let mut half = broker.accept(true);
+    assert!(half.answer().unwrap().starts_with("Subscribe"));
+    drop(half);
     // Answers one ping, and then no more: as a connection does that is open on one side alone.
     let mut client = broker.subscribed();
     let begun = Instant::now();
