@@ -1,6 +1,7 @@
 # Thin: each target calls cargo or one script.
 #   make run      build the program, then run it on the shipped sample until Ctrl-C
 #   make test     all tests
+#   make features builds with none, each and all of the cargo features: some half an hour
 #   make faults   kills, rotations, broken destinations at full scale: some 15 minutes; FAULTS=rename,kill runs a part
 #   make live     packets at 50,000 a second and at the highest rate there is, between two network namespaces; as root
 #   make beats    a real Filebeat and a real Packetbeat send to the beats input: builds both with Go, some ten minutes at first
@@ -17,7 +18,7 @@ REPEATS ?= 3
 PROFILE ?= release
 PROCESSORS ?= amd64 arm64 armv7 armv6
 
-.PHONY: run test faults live beats layout bench cross image docs bless fuzz clean chart kubernetes
+.PHONY: run test features faults live beats layout bench cross image docs bless fuzz clean chart kubernetes
 
 run:
 	scripts/setup.sh build
@@ -28,6 +29,9 @@ run:
 test:
 	scripts/setup.sh test
 	cargo test
+
+features:
+	scripts/features.sh
 
 # Writes docs/faults.md.
 faults:

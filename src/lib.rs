@@ -19,9 +19,21 @@ pub mod error;
 pub mod event;
 pub mod filter;
 pub mod fmt;
+// It reads what all of these read.
+#[cfg(all(
+    feature = "beats",
+    feature = "forward",
+    feature = "http",
+    feature = "kafka",
+    feature = "kubernetes",
+    feature = "mqtt",
+    feature = "redis",
+    feature = "systemd"
+))]
 #[doc(hidden)]
 pub mod fuzz;
 pub mod input;
+#[cfg(feature = "kubernetes")]
 pub mod kube;
 pub mod log;
 pub mod net;

@@ -29,8 +29,8 @@ pub enum Action {
     HelpJson,
     /// Print all plugins as Markdown.
     Docs,
-    /// Print the version.
-    Version,
+    /// Print the version; `true`: and what it was built from, with which features, for which target.
+    Version(bool),
 }
 
 /// What is loaded, and where to.
@@ -171,7 +171,7 @@ impl Builder {
             "list-interfaces" => self.args.action = Action::ListInterfaces,
             "help-json" => self.args.action = Action::HelpJson,
             "docs" => self.args.action = Action::Docs,
-            "version" => self.args.action = Action::Version,
+            "version" => self.args.action = Action::Version(false),
             _ => self.args.action = self.help(),
         }
         Ok(())
@@ -239,6 +239,9 @@ impl Builder {
         };
         if let Some(level) = level {
             self.service.push("log_level", level);
+        }
+        if self.args.action == Action::Version(false) && self.verbosity > 0 {
+            self.args.action = Action::Version(true);
         }
         let runs = matches!(self.args.action, Action::Run | Action::DryRun);
         if runs && self.args.config.is_none() && self.args.sections.is_empty() {
@@ -360,7 +363,9 @@ mod tests {
             (&["-J"], Action::HelpJson),
             (&["--docs"], Action::Docs),
             (&["--list-interfaces"], Action::ListInterfaces),
-            (&["-V"], Action::Version),
+            (&["-V"], Action::Version(false)),
+            (&["--version", "-v"], Action::Version(true)),
+            (&["-vV"], Action::Version(true)),
             (&["-c", "x", "-D"], Action::DryRun),
             (&["-c", "x", "--dry-run"], Action::DryRun),
             (&["-c", "x"], Action::Run),

@@ -52,7 +52,7 @@ pub const FLAGS: &[Flag] = &[
     flag(' ', "list-interfaces", "", "the network interfaces that can be captured from"),
     flag('J', "help-json", "", "all plugins and their properties as JSON"),
     flag(' ', "docs", "", "all plugins and their properties as Markdown"),
-    flag('V', "version", "", "the version"),
+    flag('V', "version", "", "the version; with -v: target, features and commit, too"),
     unserved('b', "storage_path", "DIR", "storing chunks on disk is not served yet"),
     unserved('Y', "enable-hot-reload", "", "hot reload is not served yet"),
     unserved('W', "disable-thread-safety-on-hot-reloading", "", "hot reload is not served yet"),

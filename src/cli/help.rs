@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::args::Action;
 use super::docs;
 use super::flags::FLAGS;
+use super::version;
 use crate::conf::{Catalog, KeyDef, Kind, PluginInfo, Table, common};
 use crate::input::pcap;
 use crate::util::suggest::nearest;
@@ -19,7 +20,7 @@ pub fn text(action: &Action, catalog: &Catalog) -> Option<Result<String, String>
         Action::Help => general(catalog),
         Action::HelpJson => as_json(catalog),
         Action::Docs => docs::markdown(catalog),
-        Action::Version => version(),
+        Action::Version(details) => version::text(*details),
         Action::PluginHelp(kind, name) => match catalog.find(*kind, name) {
             Some(info) => plugin(*kind, info),
             None => return Some(Err(no_plugin(*kind, name, catalog))),
@@ -29,6 +30,9 @@ pub fn text(action: &Action, catalog: &Catalog) -> Option<Result<String, String>
 
 fn no_plugin(kind: Kind, name: &str, catalog: &Catalog) -> String {
     let word = kind.word();
+    if let Some(left_out) = catalog.left_out(kind, name) {
+        return format!("{word} plugin '{name}' is not in this build. {}", left_out.help());
+    }
     if catalog.is_unserved(kind, name) {
         return format!("{word} plugin '{name}' is known but not served yet");
     }
@@ -138,11 +142,6 @@ pub fn as_json(catalog: &Catalog) -> String {
     json!({ "inputs": inputs, "filters": filters, "outputs": outputs }).to_string() + "\n"
 }
 
-/// `-V`. Scripts look for the name of the program whose configurations are read.
-pub fn version() -> String {
-    format!("collector v{}\nFluent Bit v{COMPATIBLE} compatible\n", env!("CARGO_PKG_VERSION"))
-}
-
 /// The release of Fluent Bit whose behaviour is matched.
 pub const COMPATIBLE: &str = "5.1.1";
 
@@ -175,7 +174,7 @@ pub(super) mod tests {
         let conf = GrepConf::load(&crate::conf::Section::of("F", &[("path", "x")]), &mut crate::error::Diags::new());
         assert!(conf.is_some_and(|c| c.regex.is_empty() && c.op == "legacy" && c.path == "x"));
         assert_eq!(GrepConf::TABLE.keys, GREP.keys);
-        Catalog { inputs: vec![], filters: vec![&GREP], outputs: vec![] }
+        Catalog { filters: vec![&GREP], ..Catalog::default() }
     }
 
     #[test]
@@ -221,10 +220,5 @@ pub(super) mod tests {
         assert_eq!(help("lua").unwrap_err(), "filter plugin 'lua' is known but not served yet");
         assert_eq!(help("xyzzy").unwrap_err(), "no filter plugin is called 'xyzzy'; there are: grep");
         assert!(text(&Action::Run, &catalog()).is_none() && text(&Action::DryRun, &catalog()).is_none());
-    }
-
-    #[test]
-    fn the_version_names_both() {
-        assert!(version().starts_with("collector v") && version().contains("Fluent Bit v5.1.1"));
     }
 }

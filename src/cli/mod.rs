@@ -6,8 +6,9 @@ pub mod docs;
 pub mod flags;
 pub mod help;
 pub mod run;
-#[cfg(feature = "http")]
+#[cfg(feature = "es")]
 pub mod setup;
+pub mod version;
 
 pub use args::{Action, Args};
 pub use run::run;
@@ -24,6 +25,7 @@ pub fn catalog() -> Catalog {
         inputs: input::PLUGINS.iter().map(|p| &p.info).collect(),
         filters: filter::PLUGINS.iter().map(|p| &p.info).collect(),
         outputs: output::PLUGINS.iter().map(|p| &p.info).collect(),
+        left_out: [input::LEFT_OUT, filter::LEFT_OUT, output::LEFT_OUT],
     }
 }
 

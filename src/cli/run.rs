@@ -74,7 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     })
 }
 
-#[cfg(feature = "http")]
+#[cfg(feature = "es")]
 fn load_into_servers(setup: &super::args::Setup) -> u8 {
     match super::setup::run(setup) {
         Ok(said) => print(&said),
@@ -82,9 +82,9 @@ fn load_into_servers(setup: &super::args::Setup) -> u8 {
     }
 }
 
-#[cfg(not(feature = "http"))]
+#[cfg(not(feature = "es"))]
 fn load_into_servers(_: &super::args::Setup) -> u8 {
-    refuse("--setup: this build has no HTTP client: build it with the feature http")
+    refuse("--setup: this build has no HTTP client: build it with the feature es")
 }
 
 /// The `Log_Level` of single instances.

@@ -156,6 +156,10 @@ fn find<'c>(kind: Kind, s: &Section, catalog: &'c Catalog, diags: &mut Diags) ->
         return Some(info);
     }
     let (name, word, place) = (&entry.value, kind.word(), &entry.value_place);
+    if let Some(left_out) = catalog.left_out(kind, name) {
+        diags.error_help(place, format!("[config] {word} plugin '{name}' is not in this build"), left_out.help());
+        return None;
+    }
     if catalog.is_unserved(kind, name) {
         let help = format!("Remove the section; {word} plugins served are: {}", catalog.names(kind));
         diags.error_help(place, format!("[config] {word} plugin '{name}' is known but not served yet"), help);
@@ -220,7 +224,7 @@ mod tests {
     static STDOUT: PluginInfo = info("stdout", &[]);
 
     fn catalog() -> Catalog {
-        Catalog { inputs: vec![&TAIL], filters: vec![&GREP], outputs: vec![&STDOUT] }
+        Catalog { inputs: vec![&TAIL], filters: vec![&GREP], outputs: vec![&STDOUT], ..Catalog::default() }
     }
 
     fn said(text: &str) -> (Document, Diags) {

@@ -161,7 +161,7 @@ mod tests {
         for (name, text) in files {
             fs::write(dir.join(name), text).unwrap();
         }
-        let catalog = Catalog { inputs: vec![&DUMMY], filters: vec![], outputs: vec![&NULL] };
+        let catalog = Catalog { inputs: vec![&DUMMY], outputs: vec![&NULL], ..Catalog::default() };
         let mut diags = Diags::new();
         let main = main.map(|m| dir.join(m));
         let loaded = load(main.as_deref(), given, &catalog, Env::of(&[("N", "null")]), &mut diags);
@@ -247,7 +247,7 @@ mod tests {
         let text = "[SERVICE]\n dns.mode TCP\n dns.prefer_ipv4 on\n[INPUT]\n Name dummy\n[OUTPUT]\n Name tcp\n Match *\n\
                     [OUTPUT]\n Name tcp\n Match *\n net.dns.mode UDP\n net.dns.prefer_ipv6 on\n[OUTPUT]\n Name null\n Match *\n";
         let mut doc = ini::parse("c.conf", text.as_bytes(), &mut Diags::new());
-        let catalog = Catalog { inputs: vec![&DUMMY], filters: vec![], outputs: vec![&NULL, &TCP] };
+        let catalog = Catalog { inputs: vec![&DUMMY], outputs: vec![&NULL, &TCP], ..Catalog::default() };
         dns_defaults(&mut doc, &catalog);
         let keys: Vec<Vec<_>> = doc
             .named("output")

@@ -21,7 +21,8 @@ pub mod value;
 
 pub use env::Env;
 pub use load::{Loaded, load};
-pub use plugin::{Catalog, Kind, PluginInfo};
+pub(crate) use plugin::table;
+pub use plugin::{Catalog, Kind, LeftOut, PluginInfo};
 pub use schema::{Field, Item, KeyDef, Many, Table};
 pub use section::{Document, Entry, Section};
 pub use service::Service;

@@ -56,6 +56,49 @@ pub struct PluginInfo {
     pub extra: &'static [Table],
 }
 
+/// A plugin or protocol that was left out of this build.
+#[derive(Debug, Clone, Copy)]
+pub struct LeftOut {
+    /// Its name, in any case.
+    pub name: &'static str,
+    /// The cargo feature that it comes with.
+    pub feature: &'static str,
+}
+
+impl LeftOut {
+    /// Of an entry `&module::ITEM` of a table: it is called as its module, or where that holds several, as the item.
+    pub const fn new(module: &'static str, item: &'static str, feature: &'static str) -> Self {
+        let name = if matches!(item.as_bytes(), b"PLUGIN" | b"PROTOCOL") { module } else { item };
+        Self { name, feature }
+    }
+
+    /// The remedy.
+    pub fn help(&self) -> String {
+        format!("Build it with the feature `{0}`: cargo build --release --features {0}", self.feature)
+    }
+
+    /// The one called `name` in a table.
+    pub fn find(table: &'static [Self], name: &str) -> Option<&'static Self> {
+        table.iter().find(|l| l.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A table of plugins, each a line `&module::PLUGIN,`; a line behind `#[cfg(feature = "…")]` is in `LEFT_OUT` where that
+/// feature is off.
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident: $of:ty = $($(#[cfg(feature = $feature:tt)])? &$module:ident::$item:ident,)*) => {
+        $(#[$doc])*
+        pub static $name: &[&$of] = &[$($(#[cfg(feature = $feature)])? &$module::$item,)*];
+
+        /// What was left out of this build.
+        pub static LEFT_OUT: &[$crate::conf::LeftOut] = &[$($(
+            #[cfg(not(feature = $feature))]
+            $crate::conf::LeftOut::new(stringify!($module), stringify!($item), $feature),
+        )?)*];
+    };
+}
+pub(crate) use table;
+
 /// All plugins of this build, and the names of those that Fluent Bit has.
 #[derive(Debug, Default)]
 pub struct Catalog {
@@ -65,6 +108,8 @@ pub struct Catalog {
     pub filters: Vec<&'static PluginInfo>,
     /// Outputs in the order of their table.
     pub outputs: Vec<&'static PluginInfo>,
+    /// What was left out of each kind, in the order of [`Kind::ALL`].
+    pub left_out: [&'static [LeftOut]; 3],
 }
 
 impl Catalog {
@@ -87,9 +132,23 @@ impl Catalog {
         self.of(kind).iter().map(|i| i.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// Plugins that Fluent Bit has and this build has not.
+    /// The plugin called `name`, when it was left out of this build.
+    pub fn left_out(&self, kind: Kind, name: &str) -> Option<&'static LeftOut> {
+        let [input, filter, output] = self.left_out;
+        let table = match kind {
+            Kind::Input => input,
+            Kind::Filter => filter,
+            Kind::Output => output,
+        };
+        LeftOut::find(table, name)
+    }
+
+    /// Plugins that Fluent Bit has and this program has not.
     pub fn unserved(&self, kind: Kind) -> impl Iterator<Item = &'static str> {
-        known(kind).iter().copied().filter(move |name| self.find(kind, name).is_none())
+        known(kind)
+            .iter()
+            .copied()
+            .filter(move |name| self.find(kind, name).is_none() && self.left_out(kind, name).is_none())
     }
 
     /// Whether `name` is such a plugin.

@@ -22,12 +22,22 @@ mod template;
 #[cfg(test)]
 #[allow(dead_code)]
 pub mod test_frames;
+#[cfg(feature = "packets")]
 pub mod tls;
+
+use crate::conf::table;
 
 pub use analyzer::Analyzer;
 pub use cx::{Cx, Head, Out, Sink};
 pub use doc::Doc;
 pub use proto::{Conversation, Decoder, Dir, MakeProtocol, Next, Probe, Protocol, Step, Transport};
 
-/// Every protocol, in the order in which content is looked at.
-pub static PROTOCOLS: &[&Protocol] = &[&icmp::PROTOCOL, &http::PROTOCOL, &tls::PROTOCOL, &dns::PROTOCOL];
+table! {
+    /// Every protocol, in the order in which content is looked at.
+    PROTOCOLS: Protocol =
+    &icmp::PROTOCOL,
+    &http::PROTOCOL,
+    #[cfg(feature = "packets")]
+    &tls::PROTOCOL,
+    &dns::PROTOCOL,
+}

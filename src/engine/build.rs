@@ -69,6 +69,8 @@ pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option
             Kind::Output => parts.output(plugin, &mut cx, only_pair),
         }
     }
+    // A replay stands beside the pipeline itself, which has the port.
+    let monitor = if setting.replay.is_none() { Monitor::of(setting.service, doc, diags) } else { None };
     let rejects = Rejects::new(setting.storage);
     if let Some(plan) = setting.replay {
         plan.check(&parts.outputs.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), rejects.path(), diags);
@@ -76,7 +78,7 @@ pub fn build(doc: &Document, setting: &Setting<'_>, diags: &mut Diags) -> Option
     if diags.has_errors() {
         return None;
     }
-    Some(parts.assemble(setting, rejects))
+    Some(parts.assemble(setting, rejects, monitor))
 }
 
 /// The instances as they are made.
@@ -164,7 +166,7 @@ impl Made {
         self.outputs.push(MadeOutput { name: cx.name.to_owned(), rule, limits, output });
     }
 
-    fn assemble(self, setting: &Setting<'_>, rejects: Rejects) -> Engine {
+    fn assemble(self, setting: &Setting<'_>, rejects: Rejects, monitor: Option<Monitor>) -> Engine {
         let (service, mut storage) = (setting.service, setting.storage.clone());
         if setting.replay.is_some() {
             // The pipeline itself may be running, with its chunk files.
@@ -224,8 +226,6 @@ impl Made {
         }
         // Set once, here.
         let _ = core.parts.set(parts);
-        // A replay stands beside the pipeline itself, which has the port.
-        let monitor = if replay.is_none() { Monitor::of(service) } else { None };
         Engine { core, inputs: ready, storage, monitor, replay }
     }
 }

@@ -57,6 +57,7 @@ impl FilterState {
 
 /// The pipeline while it runs.
 pub(super) struct Core {
+    #[cfg_attr(not(feature = "monitor"), expect(dead_code, reason = "only the monitor tells it"))]
     pub(super) begun: Instant,
     pub(super) flush: Duration,
     pub(super) grace: Duration,

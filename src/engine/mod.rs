@@ -11,6 +11,10 @@ mod held;
 mod intake;
 #[cfg(test)]
 mod model;
+#[cfg(feature = "monitor")]
+mod monitor;
+#[cfg(not(feature = "monitor"))]
+#[path = "monitor/off.rs"]
 mod monitor;
 mod queue;
 mod rejects;

@@ -1,27 +1,36 @@
 //! Filters: edit or drop records. One file per plugin, one line in [`PLUGINS`].
 
+#[cfg(feature = "tools")]
 pub mod expect;
 pub mod grep;
 mod keys;
+#[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod modify;
+#[cfg(feature = "filters")]
 pub mod multiline;
 pub mod nest;
 pub mod parser;
+#[cfg(feature = "filters")]
 pub mod record_modifier;
+#[cfg(feature = "filters")]
 pub mod rewrite_tag;
+#[cfg(feature = "tools")]
 pub mod stdout;
+#[cfg(feature = "filters")]
 pub mod sysinfo;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "filters")]
 pub mod throttle;
+#[cfg(feature = "filters")]
 pub mod type_converter;
 mod words;
 
-use crate::conf::PluginInfo;
 use crate::conf::storage::StorageType;
+use crate::conf::{PluginInfo, table};
 use crate::event::{Batch, Record, Tag};
 use crate::input::Ack;
 use crate::plugin::MakeCx;
@@ -178,19 +187,29 @@ pub struct FilterPlugin {
     pub make: fn(&mut MakeCx<'_>) -> Option<Box<dyn Filter>>,
 }
 
-/// Every filter, by name.
-pub static PLUGINS: &[&FilterPlugin] = &[
+table! {
+    /// Every filter, by name.
+    PLUGINS: FilterPlugin =
+    #[cfg(feature = "tools")]
     &expect::PLUGIN,
     &grep::PLUGIN,
+    #[cfg(feature = "kubernetes")]
     &kubernetes::PLUGIN,
     &modify::PLUGIN,
+    #[cfg(feature = "filters")]
     &multiline::PLUGIN,
     &nest::PLUGIN,
     &parser::PLUGIN,
+    #[cfg(feature = "filters")]
     &record_modifier::PLUGIN,
+    #[cfg(feature = "filters")]
     &rewrite_tag::PLUGIN,
+    #[cfg(feature = "tools")]
     &stdout::PLUGIN,
+    #[cfg(feature = "filters")]
     &sysinfo::PLUGIN,
+    #[cfg(feature = "filters")]
     &throttle::PLUGIN,
+    #[cfg(feature = "filters")]
     &type_converter::PLUGIN,
-];
+}

@@ -1,33 +1,54 @@
 //! Inputs: where records come from. One file per plugin, one line in [`PLUGINS`].
 
+#[cfg(feature = "beats")]
 pub mod beats;
+#[cfg(feature = "boards")]
 pub mod cpu;
 mod cx;
 pub mod datagrams;
+#[cfg(feature = "boards")]
 pub mod disk;
 pub mod dummy;
+#[cfg(feature = "http")]
 pub mod elasticsearch;
+#[cfg(feature = "tools")]
 pub mod exec;
+#[cfg(feature = "monitor")]
 pub mod fluentbit_metrics;
+#[cfg(feature = "forward")]
 pub mod forward;
 pub mod framer;
+#[cfg(feature = "boards")]
 pub mod gauge;
+#[cfg(feature = "boards")]
 pub mod gpio_events;
+#[cfg(feature = "tools")]
 pub mod head;
+#[cfg(feature = "boards")]
 pub mod health;
+#[cfg(feature = "http")]
 pub mod http;
 pub mod in_order;
 pub mod interval;
+#[cfg(feature = "boards")]
 pub mod kmsg;
+#[cfg(feature = "kubernetes")]
 pub mod kubernetes_events;
+#[cfg(feature = "boards")]
 pub mod mem;
+#[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(feature = "boards")]
 pub mod netif;
+#[cfg(any(feature = "beats", feature = "mqtt"))]
 pub mod owing;
 pub mod pcap;
+#[cfg(feature = "boards")]
 pub mod proc;
+#[cfg(feature = "tools")]
 pub mod random;
 pub mod reader;
+#[cfg(feature = "boards")]
 pub mod serial;
 pub mod serve;
 pub mod stdin;
@@ -36,16 +57,21 @@ pub mod syslog;
 pub mod systemd;
 pub mod tail;
 pub mod tcp;
+#[cfg(feature = "boards")]
 pub mod thermal;
+#[cfg(feature = "network")]
 pub mod udp;
+#[cfg(feature = "network")]
 pub mod unix_socket;
+#[cfg(feature = "boards")]
 pub mod uptime;
 pub mod values;
+#[cfg(feature = "http")]
 pub mod web;
 
 pub use cx::{Ack, Hold, InputCx, Intake};
 
-use crate::conf::PluginInfo;
+use crate::conf::{PluginInfo, table};
 use crate::error::Error;
 use crate::plugin::MakeCx;
 use crate::rt::LocalFuture;
@@ -89,28 +115,48 @@ pub struct InputPlugin {
     pub make: fn(&mut MakeCx<'_>) -> Option<Box<dyn Input>>,
 }
 
-/// Every input, by name.
-pub static PLUGINS: &[&InputPlugin] = &[
+table! {
+    /// Every input, by name.
+    PLUGINS: InputPlugin =
+    #[cfg(feature = "beats")]
     &beats::PLUGIN,
+    #[cfg(feature = "boards")]
     &cpu::PLUGIN,
+    #[cfg(feature = "boards")]
     &disk::PLUGIN,
     &dummy::PLUGIN,
+    #[cfg(feature = "http")]
     &elasticsearch::PLUGIN,
+    #[cfg(feature = "tools")]
     &exec::PLUGIN,
+    #[cfg(feature = "monitor")]
     &fluentbit_metrics::PLUGIN,
+    #[cfg(feature = "forward")]
     &forward::PLUGIN,
+    #[cfg(feature = "boards")]
     &gpio_events::PLUGIN,
+    #[cfg(feature = "tools")]
     &head::PLUGIN,
+    #[cfg(feature = "boards")]
     &health::PLUGIN,
+    #[cfg(feature = "http")]
     &http::PLUGIN,
+    #[cfg(feature = "boards")]
     &kmsg::PLUGIN,
+    #[cfg(feature = "kubernetes")]
     &kubernetes_events::PLUGIN,
+    #[cfg(feature = "boards")]
     &mem::PLUGIN,
+    #[cfg(feature = "boards")]
     &netif::PLUGIN,
+    #[cfg(feature = "mqtt")]
     &mqtt::PLUGIN,
     &pcap::PLUGIN,
+    #[cfg(feature = "boards")]
     &proc::PLUGIN,
+    #[cfg(feature = "tools")]
     &random::PLUGIN,
+    #[cfg(feature = "boards")]
     &serial::PLUGIN,
     &stdin::PLUGIN,
     &syslog::PLUGIN,
@@ -118,8 +164,12 @@ pub static PLUGINS: &[&InputPlugin] = &[
     &systemd::PLUGIN,
     &tail::PLUGIN,
     &tcp::PLUGIN,
+    #[cfg(feature = "boards")]
     &thermal::PLUGIN,
+    #[cfg(feature = "network")]
     &udp::PLUGIN,
+    #[cfg(feature = "network")]
     &unix_socket::PLUGIN,
+    #[cfg(feature = "boards")]
     &uptime::PLUGIN,
-];
+}

@@ -2,7 +2,7 @@
 
 use crate::conf::common::NetOut;
 use crate::rt::{LocalFuture, Source, timeout};
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -11,13 +11,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result};
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 use std::net::TcpStream;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::task::Poll;
 use std::time::Duration;
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 use std::time::Instant;
 
 /// Where to connect to.
@@ -216,7 +216,7 @@ async fn tcp(addr: SocketAddr, options: &Options) -> Result<Source<OwnedFd>> {
 ///
 /// # Errors
 /// `TimedOut`, and whatever connect(2) answers of the last address that failed.
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 pub(super) fn first_blocking(addrs: &[SocketAddr], options: &Options, limit: Option<Duration>) -> Result<TcpStream> {
     let end = limit.and_then(|limit| Instant::now().checked_add(limit));
     let (mut waiting, mut trying) = (in_turn(addrs), Vec::<OwnedFd>::new());
@@ -261,7 +261,7 @@ pub(super) fn first_blocking(addrs: &[SocketAddr], options: &Options, limit: Opt
 }
 
 /// A connection that is under way.
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 fn begin(addr: SocketAddr, options: &Options) -> Result<OwnedFd> {
     let fd = unconnected(addr, options)?;
     match rustix::net::connect(&fd, &addr) {
@@ -407,7 +407,7 @@ mod tests {
         })
         .unwrap();
         assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-        #[cfg(feature = "http")]
+        #[cfg(feature = "http-client")]
         {
             let got = first_blocking(&addrs, &options, Some(Duration::from_secs(10))).unwrap();
             assert_eq!(got.peer_addr().ok(), addrs.last().copied());

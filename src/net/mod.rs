@@ -2,13 +2,15 @@
 //!
 //! Nothing here blocks: sockets are non-blocking and waited for by the reactor, names are looked up on a worker thread.
 
+#[cfg(feature = "kubernetes")]
 pub mod ask;
 pub mod balance;
 pub mod connect;
 pub mod datagram;
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 pub mod http;
 pub mod listen;
+#[cfg(feature = "mqtt")]
 pub mod mqtt;
 pub mod resolve;
 pub mod sender;
@@ -16,12 +18,13 @@ pub mod stream;
 pub mod tls;
 pub mod unix;
 pub mod upstream;
+#[cfg(feature = "web")]
 pub mod web;
 
 pub use balance::Balance;
 pub use connect::Target;
 pub use datagram::Datagrams;
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 pub use http::HttpClient;
 pub use listen::Listener;
 pub use resolve::{Prefer, Resolver};

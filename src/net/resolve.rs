@@ -153,7 +153,7 @@ fn finished(mut addrs: Vec<SocketAddr>, port: u16, prefer: Prefer) -> Vec<Socket
 ///
 /// # Errors
 /// Says why the name cannot be resolved.
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 pub(super) fn resolve_blocking(host: &str, port: u16, prefer: Prefer) -> Result<Vec<SocketAddr>, String> {
     let bare = match literal(host) {
         Ok(ip) => return Ok(vec![SocketAddr::new(ip, port)]),

@@ -1,11 +1,12 @@
 //! The formats of outputs that send whole records without any more: `tcp` and `udp`.
 
-use super::Payload;
+#[cfg(feature = "network")]
+mod each;
+
 use crate::conf::formats::DateKey;
 use crate::event::access::Accessor;
 use crate::event::{Record, Value, View};
 use crate::fmt::date_format::DateFormat;
-use crate::fmt::msgpack_write::write_event;
 use crate::fmt::record::{Container, RecordFormat};
 use crate::fmt::text;
 use crate::plugin::MakeCx;
@@ -55,34 +56,6 @@ impl Events {
             missing += u64::from(!raw(path, &record, out));
         }
         self.say_missing(path, view, missing);
-    }
-
-    /// Each record in a datagram of its own: `items` says where each ends. All but msgpack end with a line feed.
-    pub(super) fn write_each(&self, view: &View<'_>, out: &mut Payload) {
-        let mut missing = 0;
-        for record in view.records() {
-            let bytes = &mut out.bytes;
-            match &self.form {
-                Form::Records(Container::Msgpack, _) => write_event(&record, bytes),
-                Form::Records(container, format) => {
-                    let (before, behind): (&[u8], &[u8]) =
-                        if *container == Container::Json { (b"[", b"]\n") } else { (b"", b"\n") };
-                    bytes.extend_from_slice(before);
-                    format.write_object(&record, bytes);
-                    bytes.extend_from_slice(behind);
-                }
-                Form::Raw(path) if !raw(path, &record, bytes) => {
-                    missing += 1;
-                    continue;
-                }
-                Form::Raw(_) => {}
-            }
-            let end = out.bytes.len();
-            out.items.push((u32::try_from(end).unwrap_or(u32::MAX), record.index() as u32));
-        }
-        if let Form::Raw(path) = &self.form {
-            self.say_missing(path, view, missing);
-        }
     }
 
     fn say_missing(&self, path: &Accessor, view: &View<'_>, missing: u64) {

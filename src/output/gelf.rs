@@ -4,7 +4,7 @@
 //! end with a NUL and are not packed, for receivers expect it so. Source: the GELF specification 1.1, "GELF via UDP" and "GELF via
 //! TCP".
 
-use super::{Outcome, Output, OutputPlugin, Payload, one_way};
+use super::{Outcome, Output, OutputPlugin, Payload, datagrams, one_way};
 use crate::conf::PluginInfo;
 use crate::conf::common::{NetOut, OutputCommon, TlsClient};
 use crate::error::Error;
@@ -117,7 +117,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
             if conf.packet_size == 0 {
                 return cx.refuse("Packet_Size", "Packet_Size is 0", "Leave it out: 1420 fits every Ethernet.");
             }
-            let sender = one_way::sender(cx, target, &net)?;
+            let sender = datagrams::sender(cx, target, &net)?;
             // The system's hash keys are random: a seed without a further source.
             let ids = RefCell::new(Rng::new(RandomState::new().hash_one(cx.name)));
             Way::Datagrams { sender, size: conf.packet_size.min(MAX_CHUNK), packs: conf.compress, ids }
@@ -176,7 +176,7 @@ impl Output for GelfOut {
         Box::pin(async {
             match &self.way {
                 Way::Connection(upstream) => one_way::stream(upstream, &payload.bytes).await,
-                Way::Datagrams { sender, .. } => match one_way::datagrams(sender, payload).await {
+                Way::Datagrams { sender, .. } => match datagrams::send(sender, payload).await {
                     // A record of several chunks stands there several times.
                     Outcome::Part { mut retry, why, mut refused } => {
                         retry.dedup();

@@ -1,37 +1,49 @@
 //! Outputs: where records go. One file per plugin, one line in [`PLUGINS`].
 
+#[cfg(feature = "tools")]
 pub mod counter;
+#[cfg(feature = "network")]
+mod datagrams;
 #[cfg(feature = "es")]
 pub mod es;
 mod events;
 pub mod file;
+#[cfg(feature = "forward")]
 pub mod forward;
+#[cfg(feature = "network")]
 pub mod gelf;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]
 pub mod influxdb;
+#[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "beats")]
 pub mod logstash;
 #[cfg(feature = "http")]
 pub mod loki;
+#[cfg(feature = "mqtt")]
 pub mod mqtt;
 pub mod null;
 mod one_way;
 #[cfg(feature = "http")]
 pub mod opentelemetry;
+#[cfg(feature = "monitor")]
 pub mod prometheus_exporter;
+#[cfg(feature = "redis")]
 pub mod redis;
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 pub mod request;
 pub mod stdout;
+#[cfg(feature = "network")]
 pub mod syslog;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "network")]
 pub mod udp;
 
-use crate::conf::PluginInfo;
+use crate::conf::{PluginInfo, table};
 use crate::error::Error;
 use crate::event::{Tag, View};
 use crate::plugin::MakeCx;
@@ -134,34 +146,47 @@ pub struct OutputPlugin {
     pub make: fn(&mut MakeCx<'_>) -> Option<Box<dyn Output>>,
 }
 
-/// Every output, by name.
-pub static PLUGINS: &[&OutputPlugin] = &[
+table! {
+    /// Every output, by name.
+    PLUGINS: OutputPlugin =
+    #[cfg(feature = "tools")]
     &counter::PLUGIN,
     #[cfg(feature = "es")]
     &es::ES,
     #[cfg(feature = "es")]
     &es::OPENSEARCH,
     &file::PLUGIN,
+    #[cfg(feature = "forward")]
     &forward::PLUGIN,
+    #[cfg(feature = "network")]
     &gelf::PLUGIN,
     #[cfg(feature = "http")]
     &http::PLUGIN,
     #[cfg(feature = "http")]
     &influxdb::PLUGIN,
+    #[cfg(feature = "kafka")]
     &kafka::PLUGIN,
     #[cfg(feature = "http")]
     &loki::PLUGIN,
+    #[cfg(feature = "beats")]
     &logstash::BEATS,
+    #[cfg(feature = "beats")]
     &logstash::LOGSTASH,
+    #[cfg(feature = "beats")]
     &logstash::LUMBERJACK,
+    #[cfg(feature = "mqtt")]
     &mqtt::PLUGIN,
     &null::PLUGIN,
     #[cfg(feature = "http")]
     &opentelemetry::PLUGIN,
+    #[cfg(feature = "monitor")]
     &prometheus_exporter::PLUGIN,
+    #[cfg(feature = "redis")]
     &redis::PLUGIN,
     &stdout::PLUGIN,
+    #[cfg(feature = "network")]
     &syslog::PLUGIN,
     &tcp::PLUGIN,
+    #[cfg(feature = "network")]
     &udp::PLUGIN,
-];
+}

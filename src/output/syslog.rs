@@ -4,7 +4,7 @@
 //! its bytes, so that what a broken connection takes with it is sent again; what a receiver that is killed had taken but not
 //! written is lost. Of datagrams nothing is known but that nobody listens.
 
-use super::{Outcome, Output, OutputPlugin, Payload, one_way};
+use super::{Outcome, Output, OutputPlugin, Payload, datagrams, one_way};
 use crate::conf::common::{NetOut, OutputCommon, TlsClient};
 use crate::conf::{Many, PluginInfo, Size};
 use crate::error::Error;
@@ -144,7 +144,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
     let format = format(cx, &conf)?;
     let target = one_way::target(&common, PORT);
     let way = if is_udp {
-        Way::Datagrams(one_way::sender(cx, target, &net)?)
+        Way::Datagrams(datagrams::sender(cx, target, &net)?)
     } else {
         let tls = cx.client_tls(&tls)?;
         match Upstream::new(target, &net, tls) {
@@ -259,7 +259,7 @@ impl Output for Syslog {
     fn deliver<'a>(&'a self, payload: &'a mut Payload) -> LocalFuture<'a, Outcome> {
         Box::pin(async {
             match &self.way {
-                Way::Datagrams(sender) => one_way::datagrams(sender, payload).await,
+                Way::Datagrams(sender) => datagrams::send(sender, payload).await,
                 Way::Stream(upstream) => one_way::stream(upstream, &payload.bytes).await,
             }
         })

@@ -1,7 +1,7 @@
 //! `udp`: each record in a datagram of its own, to a UDP port or a Unix datagram socket.
 
 use super::events::Events;
-use super::{Outcome, Output, OutputPlugin, Payload, one_way};
+use super::{Outcome, Output, OutputPlugin, Payload, datagrams, one_way};
 use crate::conf::PluginInfo;
 use crate::conf::common::{NetOut, OutputCommon};
 use crate::conf::formats::DateKey;
@@ -52,7 +52,7 @@ fn make(cx: &mut MakeCx<'_>) -> Option<Box<dyn Output>> {
     let (conf, common, net) = (conf?, common?, net?);
     let raw = conf.raw_message_key.as_deref();
     let events = Events::new(cx, conf.format, conf.json_date_format, &conf.json_date_key, raw)?;
-    let sender = one_way::sender(cx, one_way::target(&common, 5170), &net)?;
+    let sender = datagrams::sender(cx, one_way::target(&common, 5170), &net)?;
     Some(Box::new(Udp { events, sender }))
 }
 
@@ -63,7 +63,7 @@ impl Output for Udp {
     }
 
     fn deliver<'a>(&'a self, payload: &'a mut Payload) -> LocalFuture<'a, Outcome> {
-        Box::pin(one_way::datagrams(&self.sender, payload))
+        Box::pin(datagrams::send(&self.sender, payload))
     }
 
     fn stop(&self) -> LocalFuture<'_, ()> {

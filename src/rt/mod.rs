@@ -5,6 +5,7 @@
 mod child;
 mod clock;
 mod fd_writer;
+#[cfg(feature = "boards")]
 pub mod gpio;
 mod io;
 #[cfg(test)]

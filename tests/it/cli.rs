@@ -7,6 +7,7 @@ fn help_and_version() {
     let lab = Lab::new("help");
     lab.exec(&["-h"]).code(0).shows(&["Usage: collector", "-c, --config FILE", "Inputs\n", "  dummy ", "-F, "]);
     lab.exec(&["-V"]).code(0).shows(&["collector v", "Fluent Bit v5."]);
+    lab.exec(&["--version", "-v"]).code(0).shows(&["collector v", "Target: ", "Features: ", "Commit: "]);
     lab.exec(&["-i", "dummy", "-h"]).code(0).shows(&["dummy input plugin", "Samples", "default 0", "Mem_Buf_Limit"]);
     lab.exec(&["-i", "tail", "-h"]).code(0).shows(&[
         "Read_from_Head",
@@ -14,6 +15,7 @@ fn help_and_version() {
         "Exclude_Path",
         "not served yet",
     ]);
+    #[cfg(feature = "es")]
     lab.exec(&["-o", "es", "-h"]).code(0).shows(&["Logstash_Format", "tls.verify_hostname", "Retry_Limit"]);
     lab.exec(&["-i", "dumy", "-h"]).code(1).says(&["no input plugin is called 'dumy'. Did you mean 'dummy'?"]);
 }

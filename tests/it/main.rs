@@ -1,10 +1,13 @@
 //! The only integration binary: the real program run as a child process, and the rules of the project.
 
 mod alloc;
+#[cfg(all(feature = "beats", feature = "es", feature = "tls"))]
 mod beats;
+#[cfg(all(feature = "boards", feature = "sqlite", feature = "tls"))]
 mod board_life;
+#[cfg(feature = "boards")]
 mod boards;
-#[cfg(all(feature = "es", feature = "tls"))]
+#[cfg(all(feature = "es", feature = "http", feature = "tls"))]
 mod bulk_api;
 mod captures;
 mod cli;
@@ -13,46 +16,69 @@ mod config;
 mod es;
 #[cfg(feature = "es")]
 mod es_answers;
-#[cfg(all(feature = "es", feature = "sqlite"))]
+#[cfg(all(feature = "es", feature = "forward", feature = "http", feature = "sqlite"))]
 mod faults;
+mod features;
+#[cfg(all(feature = "forward", feature = "tls"))]
 mod forward;
+#[cfg(all(
+    feature = "beats",
+    feature = "forward",
+    feature = "http",
+    feature = "kafka",
+    feature = "kubernetes",
+    feature = "mqtt",
+    feature = "packets",
+    feature = "redis",
+    feature = "systemd"
+))]
 mod fuzz;
 mod golden;
-#[cfg(feature = "http")]
+#[cfg(all(feature = "http", feature = "tls"))]
 mod http_out;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "boards", feature = "es", feature = "network", feature = "tls"))]
 mod image;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "beats", feature = "forward", feature = "http", feature = "network", feature = "tls"))]
 mod inbound;
-#[cfg(feature = "systemd")]
+#[cfg(all(feature = "filters", feature = "sqlite", feature = "systemd"))]
 mod journal;
-#[cfg(all(feature = "es", feature = "tls"))]
+#[cfg(all(feature = "es", feature = "kubernetes", feature = "sqlite", feature = "tls"))]
 mod k8s;
+#[cfg(all(feature = "kafka", feature = "tls"))]
 mod kafka;
+#[cfg(feature = "boards")]
 mod kmsg;
-#[cfg_attr(not(feature = "tls"), allow(dead_code))]
+#[cfg(all(feature = "es", feature = "kubernetes", feature = "sqlite", feature = "tls"))]
 mod kube;
-#[cfg_attr(not(all(feature = "http", feature = "es")), allow(dead_code, unused_imports))]
+// Not every build has all that it is for.
+#[cfg_attr(not(feature = "default"), allow(dead_code, unused_imports))]
 mod lab;
 mod layers;
 #[cfg(feature = "pcap")]
 mod live;
+#[cfg(all(feature = "beats", feature = "tls"))]
 mod logstash;
-#[cfg(all(feature = "es", feature = "tls"))]
+#[cfg(all(feature = "es", feature = "monitor", feature = "network", feature = "tls"))]
 mod monitor;
+#[cfg(all(feature = "mqtt", feature = "tls"))]
 mod mqtt;
+#[cfg(all(feature = "filters", feature = "sqlite"))]
 mod multiline;
+#[cfg(feature = "filters")]
 mod multiline_corpora;
+#[cfg(feature = "filters")]
 mod multiline_keys;
 mod net;
 #[cfg(not(feature = "pcap"))]
 mod no_pcap;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "filters", feature = "network", feature = "tls"))]
 mod outbound;
+#[cfg(feature = "packets")]
 mod packets;
 mod pcap_files;
 #[cfg(feature = "es")]
 mod real;
+#[cfg(all(feature = "redis", feature = "tls"))]
 mod redis;
 #[cfg(feature = "es")]
 mod rejected;
@@ -60,16 +86,18 @@ mod running;
 mod samples;
 #[cfg(feature = "es")]
 mod setup;
+#[cfg(feature = "network")]
 mod sockets;
 mod storage;
 mod syslog;
 mod syslog_corpora;
+#[cfg(feature = "network")]
 mod syslog_hostile;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "network", feature = "tls"))]
 mod syslog_real;
 mod tail;
 mod tidy;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "network", feature = "tls"))]
 mod tls;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "filters", feature = "http", feature = "tls"))]
 mod web;

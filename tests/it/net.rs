@@ -95,6 +95,7 @@ fn tcp_sends_every_format() {
 }
 
 #[test]
+#[cfg(feature = "tools")]
 fn random_makes_numbers() {
     let lab = Lab::new("random");
     let mut run = lab.start(&format!("[SERVICE]\n    Flush 0.05\n[INPUT]\n    Name random\n    Samples 2\n    Interval_Sec 0\n    Interval_NSec 10000000\n{JSON}"));
@@ -110,6 +111,7 @@ fn random_makes_numbers() {
 }
 
 #[test]
+#[cfg(feature = "tools")]
 fn counter_counts() {
     let lab = Lab::new("counter");
     let done = lab.command(&["-i", "stdin", "-o", "counter", "-m", "*"]).stdin("{}{}{}").start().wait().code(0);

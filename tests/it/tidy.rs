@@ -219,6 +219,7 @@ fn every_plugin_and_key_is_documented() {
 
 /// `docs/plugins.md` is printed by the program. BLESS=1 writes it.
 #[test]
+#[cfg(feature = "default")]
 fn the_list_of_plugins_is_fresh() {
     let (path, now) = (Path::new("docs/plugins.md"), collector::cli::docs::markdown(&collector::cli::catalog()));
     if std::env::var_os("BLESS").is_some() {

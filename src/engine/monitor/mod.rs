@@ -6,7 +6,7 @@ mod shapes;
 
 use super::core::Core;
 use crate::conf::common::NetIn;
-use crate::conf::{Section, Service};
+use crate::conf::{Document, Section, Service};
 use crate::error::{Diags, Error, Place};
 use crate::fmt::prometheus;
 use crate::net::Listener;
@@ -26,12 +26,12 @@ pub(super) struct Monitor {
 
 impl Monitor {
     /// `None` with `HTTP_Server off`.
-    pub(super) fn of(service: &Service) -> Option<Self> {
+    pub(super) fn of(service: &Service, _: &Document, diags: &mut Diags) -> Option<Self> {
         if !service.http_server {
             return None;
         }
         let section = Section::new("SERVICE", Place::command_line());
-        let mut net = NetIn::load(&section, &mut Diags::new())?;
+        let mut net = NetIn::load(&section, diags)?;
         net.listen.clone_from(&service.http_listen);
         let health = service.health_check.then_some(health::Terms {
             errors: service.hc_errors_count,

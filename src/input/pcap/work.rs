@@ -2,10 +2,11 @@
 
 use super::conf::PcapConf;
 use super::tags::Tags;
+use crate::conf::LeftOut;
 use crate::decode::analyzer::{Analyzer, Protocols, Settings, Stats};
 use crate::decode::layers::{self, Counters};
 use crate::decode::tcp::Limits;
-use crate::decode::{PROTOCOLS, Sink, Transport};
+use crate::decode::{LEFT_OUT, PROTOCOLS, Sink, Transport};
 use crate::event::Batch;
 use crate::fmt::capture::Packet;
 use crate::input::InputCx;
@@ -32,6 +33,10 @@ impl Analysis {
     pub fn new(conf: &PcapConf, cx: &mut MakeCx<'_>) -> Option<Self> {
         let names = conf.protocols.as_ref().map(|list| &list.0[..]);
         for name in names.unwrap_or_default() {
+            if let Some(left_out) = LeftOut::find(LEFT_OUT, name) {
+                let what = format!("Protocols: '{name}' is not in this build");
+                return cx.refuse("Protocols", what, &left_out.help());
+            }
             if !PROTOCOLS.iter().any(|p| p.name.eq_ignore_ascii_case(name)) {
                 let known = PROTOCOLS.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
                 return cx.refuse(

@@ -61,6 +61,7 @@ mod siblings;
 mod state;
 mod tag;
 #[cfg(test)]
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod testing;
 #[cfg(test)]
 mod tests;

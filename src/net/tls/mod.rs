@@ -31,7 +31,7 @@ pub use off::{ClientTls, ServerTls, Session};
 pub use server::ServerTls;
 #[cfg(feature = "tls")]
 pub use session::Session;
-#[cfg(feature = "http")]
+#[cfg(all(feature = "http-client", feature = "tls"))]
 pub(super) use words::{tls_words, told};
 
 /// A `tls.*` key that cannot be honoured: for `MakeCx::refuse`.

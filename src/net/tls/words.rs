@@ -67,7 +67,7 @@ pub(super) fn words(error: &Error, server: bool) -> String {
 }
 
 /// An input or output error in words where it is one of the TLS library.
-#[cfg(feature = "http")]
+#[cfg(feature = "http-client")]
 pub(in crate::net) fn tls_words(e: std::io::Error) -> std::io::Error {
     match e.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(inner) => std::io::Error::new(e.kind(), words(inner, false)),
