@@ -108,6 +108,9 @@ impl Listener {
             Some(tls) => Some(tls.session().map_err(Error::other)?),
             None => None,
         };
+        // Answers are short, and some come one by one: none is to wait until the peer's system has acknowledged the one before.
+        // A Unix socket has no such option, and needs none.
+        let _ = sockopt::set_tcp_nodelay(&fd, true);
         Ok(Stream::new(Source::new(fd)?, session, self.io_timeout))
     }
 }
@@ -189,6 +192,14 @@ mod tests {
         let said = |pairs: &[(&str, &str)]| run(async { listener(pairs).map(|_| ()) }).unwrap().unwrap_err();
         assert_eq!(said(&[("listen", "eth0")]), "Listen 'eth0' is not an IP address");
         assert!(said(&[("listen", "192.0.2.1")]).ends_with("this machine has no such address"));
+    }
+
+    #[test]
+    fn answers_do_not_wait_for_each_other() {
+        let l = run(async { listener(&[("listen", "127.0.0.1")]).unwrap() }).unwrap();
+        let _peer = TcpStream::connect(("127.0.0.1", port(&l))).unwrap();
+        let (stream, _) = run(async { l.accept().await.unwrap() }).unwrap();
+        assert!(sockopt::tcp_nodelay(stream.io.get().unwrap()).unwrap());
     }
 
     #[test]

@@ -19,7 +19,7 @@ const VERDICT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(
 /// A connected stream socket, perhaps with TLS on it.
 #[derive(Debug)]
 pub struct Stream {
-    io: Source<OwnedFd>,
+    pub(super) io: Source<OwnedFd>,
     tls: Option<Box<Session>>,
     io_timeout: Option<Duration>,
     /// The TLS peer said goodbye.
