@@ -8,12 +8,14 @@ use crate::conf::PluginInfo;
 use crate::error::Error;
 use crate::event::{Batch, Key, Kind};
 use crate::plugin::MakeCx;
+use crate::rt::serial::{Counts, counts};
 use crate::rt::{LocalFuture, Source, Workers, or, timeout};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{
     ControlModes, InputModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcsetattr,
 };
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ pub static PLUGIN: InputPlugin = InputPlugin {
         name: "serial",
         doc: "Messages from a serial port (eight bits, no parity, one stop bit, no flow control), under msg. A message ends with \
               its line; what is followed by a second of silence is one, too. With Format json each value is a message. A port \
-              that is not there, or goes, is waited for.",
+              that is not there, or goes, is waited for. What its driver lost, or took with a wrong stop bit, is counted and said.",
         keys: SerialConf::KEYS,
         unserved: SerialConf::UNSERVED,
         extra: &[],
@@ -166,7 +168,10 @@ impl Serial {
             None
         });
         let opened = opened.await?.unwrap_or_else(|| Err(io::Error::other("its thread could not be started")));
-        Some(opened.and_then(|(fd, before)| Ok(Port { io: Source::new(fd)?, before })))
+        Some(opened.and_then(|(fd, before)| {
+            let counts = Cell::new(counts(&fd).ok());
+            Ok(Port { io: Source::new(fd)?, before, counts })
+        }))
     }
 
     /// Reads until the port goes, or until the shutdown; `alive` learns of every reading.
@@ -183,6 +188,7 @@ impl Serial {
             let told = match read.await {
                 Some(Ok(n @ 1..)) => {
                     alive();
+                    port.tell_losses(cx);
                     messages.take(buf.get(..n), cx)
                 }
                 Some(ended) => {
@@ -297,6 +303,26 @@ fn under(key: Key, raw: Key, first: usize, batch: &mut Batch) {
 struct Port {
     io: Source<OwnedFd>,
     before: Termios,
+    /// What its driver had counted, where it does.
+    counts: Cell<Option<Counts>>,
+}
+
+impl Port {
+    /// Says what went wrong since the last look: nothing holds a device back that sends while memory is full.
+    fn tell_losses(&self, cx: &InputCx) {
+        let (Some(before), Some(fd)) = (self.counts.get(), self.io.get()) else { return };
+        let Ok(now) = counts(fd) else { return };
+        self.counts.set(Some(now));
+        let Counts { garbled, lost } = now.since(before);
+        if lost > 0 {
+            cx.count("lost bytes", lost.into());
+            cx.lost(0, "bytes were lost before they could be read: the port's buffer ran over");
+        }
+        if garbled > 0 {
+            cx.count("garbled bytes", garbled.into());
+            cx.lost(0, "bytes came garbled (stop bit or parity): does the device send with this Bitrate?");
+        }
+    }
 }
 
 /// Opens and sets a port; answers its settings before.

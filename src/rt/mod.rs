@@ -14,6 +14,8 @@ pub mod leap;
 pub mod libpcap;
 mod notify;
 mod reactor;
+#[cfg(feature = "boards")]
+pub mod serial;
 mod signal;
 mod timer;
 mod unsent;
