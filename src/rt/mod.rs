@@ -15,6 +15,7 @@ pub mod libpcap;
 mod notify;
 mod reactor;
 #[cfg(feature = "boards")]
+#[cfg(feature = "boards")]
 pub mod serial;
 mod signal;
 mod timer;

@@ -318,6 +318,7 @@ fn each_language_is_one_record() {
 
 /// Texts of Docker's files bring their line ends along: there is no line behind the last one.
 #[test]
+#[cfg(feature = "patterns")]
 fn line_ends_of_texts() {
     let text = r#"[MULTILINE_PARSER]
     name own

@@ -11,6 +11,11 @@ mod delim;
 mod dialect;
 mod error;
 mod escape;
+#[cfg(feature = "patterns")]
+mod fancy;
+#[cfg(not(feature = "patterns"))]
+#[path = "fancy_off.rs"]
+mod fancy;
 mod piece;
 mod posix;
 mod slow;
@@ -78,7 +83,7 @@ impl Regex {
             Program::new(&hir, &specials, group_names.len())
         };
         let slow = Slow::new(&translated, translated.is_fancy() || !specials.is_empty());
-        if cut.is_none() {
+        if cut.is_none() || (slow.is_fancy() && cfg!(not(feature = "patterns"))) {
             slow.build(&translated)?;
         }
         let name_groups = (0..translated.names.len())
@@ -201,9 +206,9 @@ fn located(written: &piece::Written, error: &regex_syntax::Error) -> RegexError 
     RegexError::new(written.place(at), message)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "patterns"))]
 mod grok;
 #[cfg(test)]
 mod stock;
-#[cfg(test)]
+#[cfg(all(test, feature = "patterns"))]
 mod tests;

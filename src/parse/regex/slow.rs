@@ -5,10 +5,9 @@ use std::sync::{Mutex, OnceLock};
 
 use super::Slots;
 use super::error::RegexError;
+use super::fancy::Fancy;
 use super::piece::{Flavour, Translated};
 
-/// Steps back `fancy-regex` may take for one text; beyond it the text counts as not matching.
-const BACKTRACK_LIMIT: usize = 20_000;
 /// Longer texts are not given to `fancy-regex`: between two steps back it may read all of the text.
 const FANCY_TEXT_MAX: usize = 32 << 10;
 
@@ -29,7 +28,7 @@ pub(super) struct Slow {
 #[derive(Debug)]
 enum Engine {
     Plain(regex::bytes::Regex, Mutex<regex::bytes::CaptureLocations>),
-    Fancy(Box<fancy_regex::Regex>),
+    Fancy(Fancy),
 }
 
 /// What a search wants to know.
@@ -59,10 +58,9 @@ impl Slow {
     pub(super) fn build(&self, translated: &Translated) -> Result<(), RegexError> {
         let engine = if self.fancy {
             let written = translated.write(Flavour::Fancy)?;
-            build_fancy(&self.pattern, fancy_regex::BytesMode::Unicode).map_err(|e| match &e {
-                fancy_regex::Error::ParseError(at, _) => RegexError::new(written.place(*at), one_line(&e.to_string())),
-                _ => RegexError::new(0, one_line(&e.to_string())),
-            })?
+            let place = |at: Option<usize>| at.map_or(0, |at| written.place(at));
+            let built = Fancy::new(&self.pattern, true).map_err(|(at, why)| RegexError::new(place(at), why));
+            Engine::Fancy(built?)
         } else {
             build_plain(&self.pattern, true)
                 .ok_or_else(|| RegexError::new(0, "the pattern grows too big when its repetitions are written out"))?
@@ -94,11 +92,10 @@ impl Slow {
             (false, Want::AtStart) => &self.bytes_at_start,
         };
         let engine = cell.get_or_init(|| self.make(valid.is_some(), want));
-        match (engine, valid) {
-            (Some(Engine::Plain(regex, locations)), _) => search_plain(regex, locations, text, slots),
-            (Some(Engine::Fancy(regex)), Some(text)) => search_fancy_str(regex, text, slots),
-            (Some(Engine::Fancy(regex)), None) => search_fancy_bytes(regex, text, slots),
-            (None, _) => false,
+        match engine {
+            Some(Engine::Plain(regex, locations)) => search_plain(regex, locations, text, slots),
+            Some(Engine::Fancy(regex)) => regex.search(text, valid, slots),
+            None => false,
         }
     }
 
@@ -111,11 +108,8 @@ impl Slow {
                 &anchored
             }
         };
-        use fancy_regex::BytesMode::{Ascii, Unicode, UnicodeBytes};
         match (self.fancy, chars) {
-            (true, true) => build_fancy(pattern, Unicode).ok(),
-            // A class that names characters beyond ASCII has no form in bytes.
-            (true, false) => build_fancy(pattern, Ascii).or_else(|_| build_fancy(pattern, UnicodeBytes)).ok(),
+            (true, chars) => Fancy::new(pattern, chars).ok().map(Engine::Fancy),
             (false, true) => build_plain(pattern, true),
             (false, false) => build_plain(pattern, false).or_else(|| build_plain(pattern, true)),
         }
@@ -126,12 +120,6 @@ fn build_plain(pattern: &str, unicode: bool) -> Option<Engine> {
     let regex = regex::bytes::RegexBuilder::new(pattern).unicode(unicode).build().ok()?;
     let locations = Mutex::new(regex.capture_locations());
     Some(Engine::Plain(regex, locations))
-}
-
-fn build_fancy(pattern: &str, mode: fancy_regex::BytesMode) -> Result<Engine, fancy_regex::Error> {
-    let mut options = fancy_regex::RegexOptionsBuilder::new();
-    options.backtrack_limit(BACKTRACK_LIMIT).bytes_mode(mode).max_prog_size(200_000);
-    options.build(pattern.to_owned()).map(|regex| Engine::Fancy(Box::new(regex)))
 }
 
 fn search_plain(
@@ -155,34 +143,4 @@ fn search_plain(
         slots.fill((0..locations.len()).map(|group| locations.get(group)));
     }
     hit
-}
-
-fn search_fancy_str(regex: &fancy_regex::Regex, text: &str, slots: Option<&mut Slots>) -> bool {
-    match slots {
-        None => regex.is_match(text).unwrap_or(false),
-        Some(slots) => match regex.captures(text) {
-            Ok(Some(found)) => {
-                slots.fill((0..found.len()).map(|group| found.get(group).map(|m| (m.start(), m.end()))));
-                true
-            }
-            _ => false,
-        },
-    }
-}
-
-fn search_fancy_bytes(regex: &fancy_regex::Regex, text: &[u8], slots: Option<&mut Slots>) -> bool {
-    match slots {
-        None => regex.is_match(text).unwrap_or(false),
-        Some(slots) => match regex.captures(text) {
-            Ok(Some(found)) => {
-                slots.fill((0..found.len()).map(|group| found.get(group).map(|m| (m.start(), m.end()))));
-                true
-            }
-            _ => false,
-        },
-    }
-}
-
-fn one_line(message: &str) -> String {
-    message.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
