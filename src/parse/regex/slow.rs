@@ -74,7 +74,7 @@ impl Slow {
     }
 
     /// Whether the engine takes the pattern at all.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "patterns"))]
     pub(super) fn is_usable(&self) -> bool {
         self.chars.get_or_init(|| self.make(true, Want::Anywhere)).is_some()
     }
