@@ -110,6 +110,11 @@ impl Known {
         self.asked.notify();
     }
 
+    /// When a question was asked last.
+    pub fn asked_at(&self, key: &str) -> Option<Instant> {
+        self.wants.borrow().asked.get(key).copied()
+    }
+
     /// The next question: about a namespace with `Some(true)`, about a pod with `Some(false)`.
     pub fn question(&self, of_space: Option<bool>) -> Option<Box<str>> {
         let mut wants = self.wants.borrow_mut();

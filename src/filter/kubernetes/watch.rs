@@ -21,6 +21,8 @@ const WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// What was refused is tried again: a server that starts refuses for a moment what it allows later, and rights may be given meanwhile.
 const REFUSED: Duration = Duration::from_secs(2);
+/// Lines may come before the watch tells of their pod: it is given this time before the pod is asked for.
+const SOON: Duration = Duration::from_secs(1);
 /// The kubelet tells of all its pods at once: it is not asked more often.
 const KUBELET_REST: Duration = Duration::from_secs(1);
 /// The same complaint is made so seldom.
@@ -46,7 +48,28 @@ struct Work {
     /// The list of what is watched is whole, or will not come: what is not known is asked for.
     is_open: Cell<bool>,
     opened: Notify,
+    told_of: RefCell<ToldOf>,
     complaints: RefCell<RateLimit>,
+}
+
+/// Of whom a watch that is under way will tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ToldOf {
+    Nobody,
+    /// Pods of this namespace, with its `/`.
+    Space(Box<str>),
+    All,
+}
+
+impl ToldOf {
+    /// Whether it will tell of this pod (`NAMESPACE/POD`).
+    fn has(&self, key: &str) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Space(space) => key.starts_with(&**space),
+            Self::All => true,
+        }
+    }
 }
 
 impl Background {
@@ -62,6 +85,7 @@ impl Background {
                 api: self.api.clone(),
                 is_open: Cell::new(false),
                 opened: Notify::default(),
+                told_of: RefCell::new(ToldOf::Nobody),
                 complaints: RefCell::new(RateLimit::new(REMIND)),
             });
             let mut tasks: Vec<_> =
@@ -110,7 +134,7 @@ impl Work {
                 );
             }
             let path = format!("/api/v1/namespaces/{}/pods", percent::encode(space));
-            let watcher = Watcher::new(self.clone());
+            let watcher = Watcher::new(self.clone(), ToldOf::Space(format!("{space}/").into()));
             rt::or(follow(self.api.clone(), Collection::new(path, selector(&node)), watcher), rt::sleep(wait)).await;
             wait = (wait * 2).min(REMIND);
         }
@@ -118,7 +142,7 @@ impl Work {
 
     /// Watches these pods until that is refused; answers whether it worked before.
     async fn watch_one(self: Rc<Self>, what: Collection) -> bool {
-        let watcher = Watcher::new(self.clone());
+        let watcher = Watcher::new(self.clone(), ToldOf::All);
         let (refused, is_listed) = (watcher.refused.clone(), watcher.is_listed.clone());
         rt::or(follow(self.api.clone(), what, watcher), refused.wait()).await;
         is_listed.get()
@@ -175,6 +199,7 @@ impl Work {
                 self.known.asked.wait().await;
                 continue;
             };
+            self.give_time(&key).await;
             match self.ask(&key).await {
                 Ok(()) => wait = WAIT,
                 Err(why) if is_answer(&why) => {
@@ -189,6 +214,15 @@ impl Work {
                     self.pause(&what, &why, &mut wait).await;
                 }
             }
+        }
+    }
+
+    /// Lets a watch tell of a pod before it is asked for.
+    async fn give_time(&self, key: &str) {
+        if self.told_of.borrow().has(key)
+            && let Some(at) = self.known.asked_at(key)
+        {
+            rt::sleep_until(at + SOON).await;
         }
     }
 
@@ -253,18 +287,29 @@ fn is_answer(why: &Fail) -> bool {
 /// Told of the pods that are watched.
 struct Watcher {
     work: Rc<Work>,
+    scope: ToldOf,
     is_listed: Rc<Cell<bool>>,
     /// We may not watch.
     refused: Rc<Notify>,
 }
 
 impl Watcher {
-    fn new(work: Rc<Work>) -> Self {
-        Self { work, is_listed: Rc::default(), refused: Rc::default() }
+    fn new(work: Rc<Work>, scope: ToldOf) -> Self {
+        Self { work, scope, is_listed: Rc::default(), refused: Rc::default() }
     }
 
     fn it_answers(&self) {
         self.work.known.it_answers(now());
+        if self.is_listed.get() {
+            self.work.told_of.replace(self.scope.clone());
+        }
+    }
+}
+
+/// It ends: another one takes its place, or none.
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.work.told_of.replace(ToldOf::Nobody);
     }
 }
 
@@ -295,6 +340,7 @@ impl Seen for Watcher {
     }
 
     fn failed(&self, why: &Fail) {
+        self.work.told_of.replace(ToldOf::Nobody);
         match why {
             Fail::Forbidden(_) | Fail::NotFound => {
                 self.it_answers();

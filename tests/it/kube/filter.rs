@@ -117,6 +117,28 @@ fn the_nodes_pods_are_watched() {
 }
 
 #[test]
+fn a_pod_that_the_watch_tells_of_in_time_is_not_asked_for() {
+    let (node, kube) = (Node::new("kube-filter-soon"), Kube::plain());
+    kube.put("pods", pod("web", "1", "a"));
+    node.log("web", "1", 0..10);
+    let mut run = node.start(&kube.url(), "");
+    assert_eq!(of(&mut run, 10, "web"), want("web", "a", 0..10));
+    for n in 0..20 {
+        node.log(&format!("late-{n}"), &format!("2{n}"), 0..5);
+    }
+    // Its lines are held by now.
+    std::thread::sleep(Duration::from_millis(300));
+    for n in 0..20 {
+        kube.put("pods", pod(&format!("late-{n}"), &format!("2{n}"), "b"));
+    }
+    assert_eq!(of(&mut run, 110, "late-7"), want("late-7", "b", 0..5));
+    // The time that was given is over.
+    run.stays(Duration::from_millis(1200));
+    run.term().code(0).says(&["110 enriched, 0 unavailable"]);
+    assert_eq!(kube.count("get"), 0, "{:?}", kube.asked());
+}
+
+#[test]
 fn a_pod_made_anew_gets_its_own_labels_from_its_first_line() {
     let (node, kube) = (Node::new("kube-filter-anew"), Kube::plain());
     kube.put("pods", pod("db-0", "1", "old"));
