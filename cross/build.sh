@@ -22,6 +22,9 @@ VERSION=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 # that would print a trace.
 NO_TABLES="-fno-unwind-tables -fno-asynchronous-unwind-tables"
 
+# What holds for every build: flags in the environment take the place of the configured ones.
+FLAGS=$(sed -n 's/^rustflags = //p' .cargo/config.toml | python3 -c 'import json, sys; print(*json.load(sys.stdin))')
+
 fail() {
     echo "cross: $*" >&2
     exit 1
@@ -133,7 +136,7 @@ build() {
     declare -x "CFLAGS_${target//-/_}=$NO_TABLES"
     RUSTC="$HOME_DIR/rustc" RUSTC_BOOTSTRAP=1 PATH="$HOME_DIR/zig/bin:$(dirname "$CARGO"):$PATH" \
         LIBPCAP_LIBDIR="$HOME_DIR/pcap-$target" LIBPCAP_VER=$(cat "$HOME_DIR/pcap-$target/VERSION") \
-        RUSTFLAGS="-C link-self-contained=no -C force-unwind-tables=no -L native=$HOME_DIR/pcap-$target ${CROSS_RUSTFLAGS:-}" \
+        RUSTFLAGS="$FLAGS -C link-self-contained=no -C force-unwind-tables=no -L native=$HOME_DIR/pcap-$target ${CROSS_RUSTFLAGS:-}" \
         cargo-zigbuild build -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size --locked --profile "$PROFILE" --bin collector --target "$target"
     local name=collector-$VERSION-$target
     cp "$OUT/$target/$PROFILE/collector" "$OUT/dist/$name"

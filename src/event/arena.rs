@@ -52,16 +52,22 @@ impl Arena {
     }
 
     /// At least `n` bytes of room behind the used ones; [`Self::advance`] then takes what was filled.
+    #[inline]
     pub fn spare(&mut self, n: usize) -> &mut [u8] {
         let want = self.len + n;
         if self.buf.len() < want {
-            // Grow in steps that double, but never by more than 1 MiB beyond the need: many quiet tags stay small.
-            let step = self.buf.len().clamp(1024, 1 << 20);
-            let target = want.max(self.buf.len() + step);
-            self.buf.reserve_exact(target - self.buf.len());
-            self.buf.resize(target, 0);
+            self.grow(want);
         }
         &mut self.buf[self.len..want]
+    }
+
+    /// Grows in steps that double, but never by more than 1 MiB beyond the need: many quiet tags stay small.
+    #[cold]
+    fn grow(&mut self, want: usize) {
+        let step = self.buf.len().clamp(1024, 1 << 20);
+        let target = want.max(self.buf.len() + step);
+        self.buf.reserve_exact(target - self.buf.len());
+        self.buf.resize(target, 0);
     }
 
     /// Takes `n` bytes that were written into [`Self::spare`].
@@ -70,6 +76,7 @@ impl Arena {
     }
 
     /// Copies `text` to the end and returns where it went.
+    #[inline]
     pub fn push(&mut self, text: &[u8]) -> Span {
         let at = self.len;
         self.spare(text.len()).copy_from_slice(text);

@@ -130,6 +130,7 @@ impl Record {
     }
 }
 
+#[inline]
 fn two(i: &[u8]) -> Parsed<'_, (u16, u16)> {
     let (i, a) = be_u16(i)?;
     let (i, b) = be_u16(i)?;
