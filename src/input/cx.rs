@@ -202,12 +202,28 @@ pub struct Ack(Rc<AckInner>);
 struct AckInner {
     done: RefCell<Option<Box<dyn FnOnce()>>>,
     lost: Cell<bool>,
+    repeats: bool,
 }
 
 impl Ack {
     /// Runs `done` once the records are safe.
     pub fn new(done: impl FnOnce() + 'static) -> Self {
-        Self(Rc::new(AckInner { done: RefCell::new(Some(Box::new(done))), lost: Cell::new(false) }))
+        Self::make(done, false)
+    }
+
+    /// The same, of an input whose next process reads again what was not acknowledged.
+    pub fn repeated(done: impl FnOnce() + 'static) -> Self {
+        Self::make(done, true)
+    }
+
+    fn make(done: impl FnOnce() + 'static, repeats: bool) -> Self {
+        let (done, lost) = (RefCell::new(Some(Box::new(done) as Box<dyn FnOnce()>)), Cell::new(false));
+        Self(Rc::new(AckInner { done, lost, repeats }))
+    }
+
+    /// Whether records that are lost are read again at the next start.
+    pub fn repeats(&self) -> bool {
+        self.0.repeats
     }
 
     /// Whether both are of one commit.

@@ -129,11 +129,23 @@ impl Filter for Kubernetes {
     fn release(&mut self, cx: &mut FilterCx, all: bool) {
         let now = rt::now();
         let Self { origins, enricher, held, .. } = self;
-        let mut given = 0;
+        let (mut given, mut left) = (0, 0);
         for name in std::mem::take(&mut origins.waiting) {
             let Some(origin) = origins.known_mut(&name) else { continue };
-            let over = all || origin.since.is_none_or(|since| enricher.known().due(since) <= now);
-            let stand = enricher.stand(origin, now, over);
+            let over = origin.since.is_none_or(|since| enricher.known().due(since) <= now);
+            let mut stand = enricher.stand(origin, now, over);
+            if all && stand == Stand::Waits {
+                // At the next start they get what they wait for.
+                origin.held.retain(|portion| {
+                    let is_left = portion.leave();
+                    if is_left {
+                        *held = held.saturating_sub(portion.memory());
+                        left += portion.batch.len();
+                    }
+                    !is_left
+                });
+                stand = enricher.stand(origin, now, true);
+            }
             while stand != Stand::Waits
                 && (all || given < AT_ONCE)
                 && let Some(portion) = origin.held.pop_front()
@@ -151,6 +163,10 @@ impl Filter for Kubernetes {
             } else {
                 origins.waiting.push_back(name);
             }
+        }
+        if left > 0 {
+            enricher.count("left for the next start", left);
+            log::warn!("[{}] {left} record(s) wait for metadata: they are read again at the next start", self.label);
         }
         self.has_more = given >= AT_ONCE && !all;
         enricher.known().set_waiting(!origins.waiting.is_empty());

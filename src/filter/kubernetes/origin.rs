@@ -65,6 +65,15 @@ impl Origin {
 }
 
 impl Held {
+    /// Gives the records up when their inputs read them again at the next start; answers whether that is so.
+    pub fn leave(&self) -> bool {
+        let is_left = !self.acks.is_empty() && self.acks.iter().all(Ack::repeats);
+        if is_left {
+            self.acks.iter().for_each(Ack::lose);
+        }
+        is_left
+    }
+
     /// Memory held, in bytes.
     pub fn memory(&self) -> usize {
         self.batch.memory() + self.acks.capacity() * size_of::<Ack>()

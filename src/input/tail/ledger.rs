@@ -107,7 +107,7 @@ impl Ledger {
     /// [`Self::enter`] for a commit that also holds what `others` stand for: entries of other ledgers.
     pub fn enter_with(self: &Rc<Self>, end: u64, mut others: Vec<(Rc<Self>, u64)>) -> Ack {
         others.push((self.clone(), self.reserve(end)));
-        Ack::new(move || others.iter().for_each(|(ledger, number)| ledger.acknowledge(*number)))
+        Ack::repeated(move || others.iter().for_each(|(ledger, number)| ledger.acknowledge(*number)))
     }
 
     /// Enters something that ends at offset `end` and is delivered with another commit; answers its number.

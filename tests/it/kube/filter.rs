@@ -33,9 +33,14 @@ impl Node {
     }
 
     pub(super) fn start(&self, url: &str, keys: &str) -> Proc {
+        self.start_with("DB tail.db", url, keys)
+    }
+
+    /// `DB tail.db`, or nothing: a tail that does not remember.
+    pub(super) fn start_with(&self, db: &str, url: &str, keys: &str) -> Proc {
         self.lab.start(&format!(
             "[SERVICE]\n    Flush 0.05\n    Grace 5\n[INPUT]\n    Name tail\n    Tag kube.*\n    Path var/log/containers/*.log\n    \
-             Parser json\n    Read_From_Head on\n    Refresh_Interval 0.2\n    DB tail.db\n[FILTER]\n    Name kubernetes\n    Match kube.*\n    \
+             Parser json\n    Read_From_Head on\n    Refresh_Interval 0.2\n    {db}\n[FILTER]\n    Name kubernetes\n    Match kube.*\n    \
              Kube_URL {url}\n    Kube_Token_File token\n    Kube_Namespace_File namespace\n    Merge_Log on\n    Keep_Log off\n{keys}\
              [OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n    Json_Date_Key false\n"
         ))
@@ -272,13 +277,28 @@ fn annotations_choose_parsers_and_leave_streams_out() {
 fn a_shutdown_loses_nothing_that_waits() {
     let (node, kube) = (Node::new("kube-filter-term"), Kube::plain());
     kube.answer("list", 100, 500, "");
+    kube.put("pods", pod("web", "1", "a"));
     node.log("web", "1", 0..100);
+    let waiting = |db: &str| {
+        let asked = kube.count("list");
+        let mut run = node.start_with(db, &kube.url(), "");
+        node.lab.wait("failures", || kube.count("list") >= asked + 2);
+        run.wait_stderr("cannot list");
+        std::thread::sleep(Duration::from_millis(300));
+        run.term().code(0)
+    };
+    assert_eq!(seen(&waiting("").stdout), want("web", "-", 0..100));
+    // With a database they are read again.
+    let done = waiting("DB tail.db");
+    assert_eq!(seen(&done.stdout), [""; 0]);
+    done.says(&[
+        "100 record(s) wait for metadata: they are read again at the next start",
+        "100 left for the next start",
+    ]);
+    kube.answer_well();
     let mut run = node.start(&kube.url(), "");
-    node.lab.wait("failures", || kube.count("list") >= 2);
-    run.wait_stderr("cannot list");
-    std::thread::sleep(Duration::from_millis(300));
-    let done = run.term().code(0);
-    assert_eq!(seen(&done.stdout), want("web", "-", 0..100));
+    assert_eq!(of(&mut run, 100, "web"), want("web", "a", 0..100));
+    run.term().code(0);
 }
 
 #[test]

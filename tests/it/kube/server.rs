@@ -182,6 +182,11 @@ impl Kube {
         lock(&self.shared).scripted.push((verb.into(), times, status, fields.into()));
     }
 
+    /// No more such answers.
+    pub fn answer_well(&self) {
+        lock(&self.shared).scripted.clear();
+    }
+
     /// Versions until now are forgotten: watches from them get an ERROR event with 410.
     pub fn forget(&self) {
         let mut state = lock(&self.shared);
