@@ -46,8 +46,8 @@ export SOURCE_DATE_EPOCH
 cross/oci.py pack "$image" --version "$VERSION" --certificates "$certificates" --rootfs "$DIST/rootfs" "${programs[@]}" >/dev/null
 cross/oci.py check "$image" --max-mib "$MAX_MIB"
 
-case " $(uname -m) $* " in
-    " x86_64 "*" amd64 "*)
+case "$(uname -m): $* " in
+    "x86_64:"*" amd64 "*)
         COLLECTOR_ROOTFS="$DIST/rootfs" COLLECTOR_BIN="$DIST/collector-$VERSION-x86_64-unknown-linux-musl" COLLECTOR_IMAGE="$image" \
             cargo test --test it -- --include-ignored --nocapture image::
         ;;
