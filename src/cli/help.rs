@@ -130,10 +130,17 @@ pub fn as_json(catalog: &Catalog) -> String {
     };
     let plugin = |kind: Kind, info: &PluginInfo| -> Value {
         let tables = tables(kind, info);
+        // Where two roles of a plugin share a key, it stands here once.
+        let mut seen = Vec::new();
+        let mut is_new = |k: &&KeyDef| {
+            let is_new = !seen.contains(&k.name);
+            seen.push(k.name);
+            is_new
+        };
         json!({
             "name": info.name,
             "description": info.doc,
-            "properties": tables.iter().flat_map(|t| t.keys).map(key).collect::<Vec<_>>(),
+            "properties": tables.iter().flat_map(|t| t.keys).filter(&mut is_new).map(key).collect::<Vec<_>>(),
             "unserved": tables.iter().flat_map(Table::unserved_names).collect::<Vec<_>>(),
         })
     };
