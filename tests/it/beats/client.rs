@@ -1,10 +1,10 @@
 //! Lumberjack clients that do as they are told.
 
-use crate::lab::PATIENCE;
+use crate::lab::Wire;
 use collector::fmt::lumberjack::{ACK_LEN, Version, begin_json, end_json, pack, read_ack, set_seq, window};
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::Read;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 /// How a window is packed.
@@ -16,8 +16,7 @@ pub enum Packing {
 
 /// A connection to the input.
 pub struct Client {
-    stream: TcpStream,
-    slowly: bool,
+    wire: Wire,
 }
 
 /// Event number `n`.
@@ -57,29 +56,12 @@ impl Client {
     }
 
     pub fn try_connect(port: u16) -> Option<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Some(Self { stream, slowly: false })
+        Some(Self { wire: Wire::connect(port)? })
     }
 
     /// As records show it.
     pub fn address(&self) -> String {
         format!("tcp://{}", self.stream.local_addr().unwrap())
-    }
-
-    pub fn send(&mut self, bytes: &[u8]) -> bool {
-        if self.slowly {
-            return bytes.iter().all(|b| self.stream.write_all(&[*b]).is_ok());
-        }
-        self.stream.write_all(bytes).is_ok()
-    }
-
-    /// Sends what `f` sends a byte at a time.
-    pub fn slowly(&mut self, f: impl FnOnce(&mut Self)) {
-        self.slowly = true;
-        f(self);
-        self.slowly = false;
     }
 
     pub fn window(&mut self, events: &[&[u8]], packing: Packing) {
@@ -138,39 +120,28 @@ impl Client {
         }
     }
 
-    /// Whether nothing has come.
-    pub fn is_silent(&mut self) -> bool {
-        self.stream.set_nonblocking(true).unwrap();
-        let got = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).unwrap();
-        got.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
-    }
-
-    /// Whether the other side closes the connection, sooner or later.
-    pub fn is_closed(&mut self) -> bool {
-        let mut buf = [0; 64];
-        loop {
-            match self.stream.read(&mut buf) {
-                Ok(0) => return true,
-                Ok(_) => {}
-                Err(e) => return e.kind() == ErrorKind::ConnectionReset,
-            }
-        }
-    }
-
-    /// Says that nothing follows.
-    pub fn shut(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
-    }
-
     pub fn patience(&self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();
     }
 }
 
+impl Deref for Client {
+    type Target = Wire;
+
+    fn deref(&self) -> &Wire {
+        &self.wire
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+}
+
 /// A client over TLS.
 #[cfg(feature = "tls")]
-pub struct Tls(rustls::StreamOwned<rustls::ClientConnection, TcpStream>);
+pub struct Tls(rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>);
 
 #[cfg(feature = "tls")]
 impl Tls {
@@ -193,10 +164,11 @@ impl Tls {
             None => config.with_no_client_auth(),
         };
         let session = rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
-        Self(rustls::StreamOwned::new(session, Client::connect(port).stream))
+        Self(rustls::StreamOwned::new(session, Client::connect(port).wire.stream))
     }
 
     pub fn send_window(&mut self, events: &[&[u8]]) {
+        use std::io::Write;
         // One that is not let in hears of it when it writes or when it reads.
         let _ = self.0.write_all(&frames(events, Packing::Zlib(3))).and_then(|()| self.0.flush());
     }

@@ -3,10 +3,12 @@
 mod http;
 mod peer;
 mod proc;
+mod wire;
 
 pub use http::{Answer, HttpSink, Request, write};
 pub use peer::{Peer, TcpSink, free_port, refused_port};
 pub use proc::{Command, Done, Proc};
+pub use wire::Wire;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,15 +1,15 @@
 //! MQTT clients, and brokers, that do as they are told.
 
-use crate::lab::PATIENCE;
+use crate::lab::Wire;
 use collector::fmt::mqtt::{Connect, Decoder, Packet, Publish, Reply, connect, publish, reply};
-use std::io::{ErrorKind, Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
 
 /// A connection to the input.
 pub struct Client {
-    stream: TcpStream,
+    wire: Wire,
     decoder: Decoder,
-    slowly: bool,
 }
 
 /// How a client introduces itself when nothing else is asked for.
@@ -19,14 +19,12 @@ pub const USUAL: Connect<'static> =
 impl Client {
     /// A connection on which nothing was said.
     pub fn silent(port: u16) -> Option<Self> {
-        Some(Self::over(TcpStream::connect(("127.0.0.1", port)).ok()?))
+        Some(Self { wire: Wire::connect(port)?, decoder: decoder() })
     }
 
     /// Either side of this connection.
     pub fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, decoder: Decoder::new(1 << 20), slowly: false }
+        Self { wire: Wire::over(stream), decoder: decoder() }
     }
 
     /// One that was let in.
@@ -45,18 +43,6 @@ impl Client {
         let mut out = Vec::new();
         connect(how, &mut out);
         self.send(&out);
-    }
-
-    pub fn send(&mut self, bytes: &[u8]) -> bool {
-        if self.slowly {
-            return bytes.iter().all(|b| self.stream.write_all(&[*b]).is_ok());
-        }
-        self.stream.write_all(bytes).is_ok()
-    }
-
-    /// From now on a byte at a time, or not.
-    pub fn slowly(&mut self, slowly: bool) {
-        self.slowly = slowly;
     }
 
     /// Publishes with this quality of service, as number `id`.
@@ -83,35 +69,28 @@ impl Client {
                 });
             }
             let room = self.decoder.room(4096);
-            match self.stream.read(room) {
+            match self.wire.stream.read(room) {
                 Ok(n @ 1..) => self.decoder.filled(n),
                 _ => return None,
             }
         }
     }
+}
 
-    /// Whether nothing has come.
-    pub fn is_silent(&mut self) -> bool {
-        self.stream.set_nonblocking(true).unwrap();
-        let got = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).unwrap();
-        got.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
-    }
+impl Deref for Client {
+    type Target = Wire;
 
-    /// Whether the other side closes the connection, sooner or later.
-    pub fn is_closed(&mut self) -> bool {
-        let mut buf = [0; 64];
-        loop {
-            match self.stream.read(&mut buf) {
-                Ok(0) => return true,
-                Ok(_) => {}
-                Err(e) => return e.kind() == ErrorKind::ConnectionReset,
-            }
-        }
+    fn deref(&self) -> &Wire {
+        &self.wire
     }
+}
 
-    /// Says that nothing follows.
-    pub fn shut(&self) {
-        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Wire {
+        &mut self.wire
     }
+}
+
+fn decoder() -> Decoder {
+    Decoder::new(1 << 20)
 }
