@@ -41,7 +41,7 @@ pub mod mqtt;
 #[cfg(feature = "boards")]
 pub mod netif;
 #[cfg(any(feature = "beats", feature = "mqtt"))]
-pub mod owing;
+mod owing;
 pub mod pcap;
 #[cfg(feature = "boards")]
 pub mod proc;

@@ -4,11 +4,11 @@ use super::events::{Events, Made, Options};
 use super::ledger::Ledger;
 use crate::event::{Batch, Tag};
 use crate::fmt::lumberjack::{Decoder, Event, Frame, Limits, Version, Wrong};
-use crate::input::owing::{ALIVE, End, Held, Next, OWED, Waits};
+use crate::input::owing::{self, ALIVE, End, Held, Next, Owes, Waits};
 use crate::input::serve::{AckWhen, Peer};
 use crate::input::{Ack, InputCx};
 use crate::net::Stream;
-use crate::rt::{now, timeout, yield_now};
+use crate::rt::{now, timeout};
 use crate::util::ratelimit::RateLimit;
 use std::cell::RefCell;
 use std::io;
@@ -46,8 +46,8 @@ impl Shared {
     /// Nothing is open yet. `event` is the longest event in bytes, `idle` how long a connection may be silent; zero is for ever.
     pub fn new(options: Options, event: usize, idle: Duration, ack: AckWhen) -> Self {
         let limits = Limits { window: WINDOW, event, pairs: PAIRS, unpacked: UNPACKED };
-        let (held, said) = Default::default();
-        Self { ack, options, limits, idle, held, said }
+        let held = Held::new("refused long events");
+        Self { ack, options, limits, idle, held, said: RefCell::default() }
     }
 }
 
@@ -95,7 +95,6 @@ pub struct Connection {
     came: usize,
     alive: Instant,
     spoke: Instant,
-    leaving: bool,
 }
 
 impl Connection {
@@ -118,13 +117,12 @@ impl Connection {
             came: 0,
             alive: begin,
             spoke: begin,
-            leaving: false,
         }
     }
 
     /// Serves it to its end.
     pub async fn serve(mut self) {
-        match self.run().await {
+        match owing::serve(&mut self).await {
             Ok(()) => {
                 // Closing with words of the peer unread would take our last ones with it.
                 timeout(GOODBYE, async {
@@ -138,97 +136,7 @@ impl Connection {
         }
     }
 
-    async fn run(&mut self) -> Result<(), End> {
-        let mut more = false;
-        loop {
-            let can_take = more && self.may_commit();
-            if can_take {
-                more = self.take()?;
-                // A peer that never runs dry must not keep the others from their turn.
-                yield_now().await;
-            }
-            self.acknowledge().await?;
-            if self.leaving && self.ledger.len() == 0 {
-                return Ok(());
-            }
-            if can_take && more {
-                continue;
-            }
-            match self.next(more).await? {
-                Next::Read(0) => {
-                    // It may still listen.
-                    log::debug!("[{}] {} has said everything", self.cx.label(), self.peer);
-                    self.leaving = true;
-                }
-                Next::Read(n) => {
-                    self.came += n;
-                    more = true;
-                    self.account()?;
-                }
-                Next::Look => {}
-                Next::Tick => self.tick().await?,
-                Next::Leave => self.leaving = true,
-                Next::Over => return self.acknowledge().await,
-            }
-        }
-    }
-
-    fn may_commit(&self) -> bool {
-        self.cx.has_room() && self.ledger.len() < OWED && !self.leaving
-    }
-
-    /// Waits for bytes, for something to acknowledge, or for the time to say that work goes on.
-    async fn next(&mut self, more: bool) -> Result<Next, End> {
-        let (reads, leaving) = (!more && self.may_commit(), self.leaving);
-        let owes = self.ledger.len() > 0;
-        if !reads || owes {
-            // It is not the peer who lets us wait.
-            self.alive = now();
-        }
-        let idle = self.shared.idle;
-        let until = match owes {
-            true => Some(self.spoke + KEEPALIVE),
-            false => (reads && !idle.is_zero()).then(|| self.alive + idle),
-        };
-        let Self { cx, stream, decoder, ledger, .. } = self;
-        let read = stream.read_with(|from| {
-            let got = from.read(decoder.room(READ));
-            match &got {
-                Ok(n) => decoder.filled(*n),
-                Err(_) => decoder.rest(),
-            }
-            got
-        });
-        Ok(Waits { reads, leaving, until }.next(cx, &ledger.owed.changed, read).await?)
-    }
-
-    /// Says that work goes on, or ends what is idle.
-    async fn tick(&mut self) -> Result<(), End> {
-        if self.ledger.len() == 0 {
-            let why = if self.decoder.is_between() { "idle" } else { "a window that does not go on" };
-            self.cx.count("idle connections", 1);
-            return Err(End::Quiet(format!("{why} for {:?} (Idle_Timeout)", self.shared.idle)));
-        }
-        self.spoke = now();
-        match self.ledger.keepalive() {
-            Some(frame) => self.speak(&frame).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn acknowledge(&mut self) -> Result<(), End> {
-        let mut frames = Vec::new();
-        loop {
-            frames.clear();
-            self.ledger.due(&mut frames);
-            if frames.is_empty() {
-                return Ok(());
-            }
-            self.speak(&frames).await?;
-        }
-    }
-
-    async fn speak(&mut self, frames: &[u8]) -> Result<(), End> {
+    async fn say(&mut self, frames: &[u8]) -> Result<(), End> {
         self.spoke = now();
         match timeout(SPEAK, self.stream.write_all(frames)).await {
             Some(done) => Ok(done?),
@@ -238,35 +146,7 @@ impl Connection {
 
     /// Counts what is held of an unfinished event, over all connections.
     fn account(&mut self) -> Result<(), End> {
-        if self.shared.held.change(&mut self.held, self.decoder.memory()) {
-            let why = "unfinished long events of all connections take more than 64 MiB: the peer may send it again";
-            return Err(End::Refused("refused long events", why.into()));
-        }
-        Ok(())
-    }
-
-    /// Commits events up to the end of a window, or [`PIECE`] bytes of them; whether there may be more.
-    fn take(&mut self) -> Result<bool, End> {
-        let cx = self.cx.clone();
-        let (piece, wrong) = match self.scratch.take() {
-            None => self.fill(&mut cx.batch(cx.tag())),
-            Some(mut scratch) => {
-                let filled = self.fill(&mut scratch);
-                self.scratch = Some(scratch);
-                filled
-            }
-        };
-        if piece.events > 0 {
-            self.commit(&piece);
-        }
-        if piece.events > 0 || self.came >= ALIVE {
-            (self.alive, self.came) = (now(), 0);
-        }
-        self.account()?;
-        match wrong {
-            Some(end) => Err(end),
-            None => Ok(piece.more),
-        }
+        self.shared.held.change(&mut self.held, self.decoder.memory())
     }
 
     fn fill(&mut self, batch: &mut Batch) -> (Piece, Option<End>) {
@@ -345,8 +225,105 @@ impl Connection {
     }
 }
 
+impl Owes for Connection {
+    fn cx(&self) -> &InputCx {
+        &self.cx
+    }
+
+    fn owed(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// Up to the end of a window, or [`PIECE`] bytes.
+    fn take(&mut self) -> Result<bool, End> {
+        let cx = self.cx.clone();
+        let (piece, wrong) = match self.scratch.take() {
+            None => self.fill(&mut cx.batch(cx.tag())),
+            Some(mut scratch) => {
+                let filled = self.fill(&mut scratch);
+                self.scratch = Some(scratch);
+                filled
+            }
+        };
+        if piece.events > 0 {
+            self.commit(&piece);
+        }
+        if piece.events > 0 || self.came >= ALIVE {
+            (self.alive, self.came) = (now(), 0);
+        }
+        self.account()?;
+        match wrong {
+            Some(end) => Err(end),
+            None => Ok(piece.more),
+        }
+    }
+
+    async fn speak(&mut self) -> Result<(), End> {
+        let mut frames = Vec::new();
+        loop {
+            frames.clear();
+            self.ledger.due(&mut frames);
+            if frames.is_empty() {
+                return Ok(());
+            }
+            self.say(&frames).await?;
+        }
+    }
+
+    fn due(&mut self, reads: bool) -> Option<Instant> {
+        let owes = self.ledger.len() > 0;
+        if !reads || owes {
+            // It is not the peer who lets us wait.
+            self.alive = now();
+        }
+        let idle = self.shared.idle;
+        match owes {
+            true => Some(self.spoke + KEEPALIVE),
+            false => (reads && !idle.is_zero()).then(|| self.alive + idle),
+        }
+    }
+
+    async fn next(&mut self, waits: Waits) -> Result<Next, End> {
+        let Self { cx, stream, decoder, ledger, .. } = self;
+        let read = stream.read_with(|from| {
+            let got = from.read(decoder.room(READ));
+            match &got {
+                Ok(n) => decoder.filled(*n),
+                Err(_) => decoder.rest(),
+            }
+            got
+        });
+        Ok(waits.next(cx, &ledger.owed.changed, read).await?)
+    }
+
+    /// Says that work goes on, or ends what is idle.
+    async fn tick(&mut self) -> Result<(), End> {
+        if self.ledger.len() == 0 {
+            let why = if self.decoder.is_between() { "idle" } else { "a window that does not go on" };
+            self.cx.count("idle connections", 1);
+            return Err(End::Quiet(format!("{why} for {:?} (Idle_Timeout)", self.shared.idle)));
+        }
+        self.spoke = now();
+        match self.ledger.keepalive() {
+            Some(frame) => self.say(&frame).await,
+            None => Ok(()),
+        }
+    }
+
+    fn came(&mut self, bytes: usize) -> Result<(), End> {
+        self.came += bytes;
+        self.account()
+    }
+
+    /// It may still listen.
+    fn ended(&mut self) -> Result<(), End> {
+        log::debug!("[{}] {} has said everything", self.cx.label(), self.peer);
+        Ok(())
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.held.change(&mut self.held, 0);
+        self.shared.held.free(self.held);
     }
 }

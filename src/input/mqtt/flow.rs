@@ -3,12 +3,12 @@
 use super::records::{Made, Records};
 use crate::fmt::mqtt::{Packet, Publish, Reply, Wrong, reply};
 use crate::input::in_order::InOrder;
-use crate::input::owing::{ALIVE, End, Held, Next, OWED, Waits};
+use crate::input::owing::{self, ALIVE, End, Held, Next, Owes, Waits};
 use crate::input::serve::AckWhen;
 use crate::input::{Ack, InputCx};
 use crate::net::Stream;
 use crate::net::mqtt::Wire;
-use crate::rt::{now, timeout, yield_now};
+use crate::rt::{now, timeout};
 use rustc_hash::FxHashSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub(super) struct Common {
 
 impl Common {
     pub(super) fn new(ack: AckWhen, payload_key: Option<String>, longest: usize) -> Self {
-        Self { ack, payload_key, longest, held: Held::default() }
+        Self { ack, payload_key, longest, held: Held::new("refused long messages") }
     }
 }
 
@@ -81,7 +81,6 @@ pub(super) struct Flow<S, R> {
     came: usize,
     /// What [`Common::held`] counts for it.
     held: usize,
-    leaving: bool,
 }
 
 impl<S: AsMut<Stream>, R: Rules> Flow<S, R> {
@@ -89,84 +88,55 @@ impl<S: AsMut<Stream>, R: Rules> Flow<S, R> {
     pub(super) fn new(cx: InputCx, common: Rc<Common>, wire: Wire<S>, rules: R) -> Self {
         let records = Records::new(common.payload_key.as_deref());
         let (owed, ids, out) = Default::default();
-        Self { cx, common, wire, rules, records, owed, ids, out, came: 0, held: 0, leaving: false }
+        Self { cx, common, wire, rules, records, owed, ids, out, came: 0, held: 0 }
     }
 
     /// Serves it until the peer has said everything, or the shutdown, and all that can be acknowledged is.
     pub(super) async fn run(&mut self) -> Result<(), End> {
-        let mut more = true;
-        loop {
-            let can_take = more && self.may_take();
-            if can_take {
-                more = self.take()?;
-                // A peer that never runs dry must not keep the others from their turn.
-                yield_now().await;
-            }
-            self.speak().await?;
-            if self.leaving && self.owed.is_empty() {
-                return Ok(());
-            }
-            if can_take && more {
-                continue;
-            }
-            match self.next(more).await? {
-                Next::Read(0) => {
-                    self.rules.ended(now())?;
-                    self.leaving = true;
-                }
-                Next::Read(n) => {
-                    self.came += n;
-                    more = true;
-                    self.account()?;
-                }
-                Next::Look => {}
-                Next::Tick => self.rules.tick(now(), &mut self.out)?,
-                Next::Leave => self.leaving = true,
-                Next::Over => return self.speak().await,
-            }
-        }
-    }
-
-    fn may_take(&self) -> bool {
-        self.cx.has_room() && self.owed.len() < OWED && !self.leaving
-    }
-
-    /// Waits for bytes, for something to acknowledge, or for time to pass.
-    async fn next(&mut self, more: bool) -> Result<Next, End> {
-        let (reads, leaving) = (!more && self.may_take(), self.leaving);
-        if !reads {
-            // It is not the peer who lets us wait.
-            self.rules.heard(now());
-        }
-        let until = self.rules.due();
-        let Self { cx, wire, owed, .. } = self;
-        Ok(Waits { reads, leaving, until }.next(cx, &owed.changed, wire.fill()).await?)
-    }
-
-    /// Says what is due.
-    async fn speak(&mut self) -> Result<(), End> {
-        while let Some(answers) = self.owed.next_safe() {
-            self.out.extend_from_slice(&answers);
-        }
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        self.rules.spoke(now());
-        let said = timeout(SPEAK, self.wire.send(&self.out)).await;
-        self.out.clear();
-        said.unwrap_or_else(|| Err("it does not take its answers".into())).map_err(End::Quiet)
+        owing::serve(self).await
     }
 
     /// Counts what is held of an unfinished packet, over all connections.
     fn account(&mut self) -> Result<(), End> {
-        if self.common.held.change(&mut self.held, self.wire.memory()) {
-            let why = "unfinished long messages of all connections take more than 64 MiB: the peer may send it again";
-            return Err(End::Refused("refused long messages", why.into()));
-        }
-        Ok(())
+        self.common.held.change(&mut self.held, self.wire.memory())
     }
 
-    /// Commits what was read, [`PIECE`] bytes of it at most; whether there may be more.
+    fn commit(&mut self, piece: Piece) {
+        let Self { cx, common, owed, .. } = self;
+        let asks = !piece.answers.is_empty();
+        let waits = asks && piece.records > 0 && common.ack == AckWhen::Delivered;
+        let id = asks.then(|| owed.add(piece.answers));
+        if piece.records > 0 {
+            let ack = id.filter(|_| waits).map(|id| {
+                let owed = owed.clone();
+                Ack::new(move || owed.safe(id))
+            });
+            cx.commit_now(cx.tag(), ack);
+        }
+        if let Some(id) = id.filter(|_| !waits) {
+            owed.safe(id);
+        }
+        if waits {
+            cx.hurry();
+        }
+        cx.count("not JSON", piece.texts);
+        if piece.cut > 0 {
+            cx.count("cut messages", piece.cut);
+            cx.lost(0, "payloads longer than Buffer_Size were cut: raise it");
+        }
+    }
+}
+
+impl<S: AsMut<Stream>, R: Rules> Owes for Flow<S, R> {
+    fn cx(&self) -> &InputCx {
+        &self.cx
+    }
+
+    fn owed(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// [`PIECE`] bytes at most.
     fn take(&mut self) -> Result<bool, End> {
         let cx = self.cx.clone();
         let time = cx.now();
@@ -208,35 +178,49 @@ impl<S: AsMut<Stream>, R: Rules> Flow<S, R> {
         result
     }
 
-    fn commit(&mut self, piece: Piece) {
-        let Self { cx, common, owed, .. } = self;
-        let asks = !piece.answers.is_empty();
-        let waits = asks && piece.records > 0 && common.ack == AckWhen::Delivered;
-        let id = asks.then(|| owed.add(piece.answers));
-        if piece.records > 0 {
-            let ack = id.filter(|_| waits).map(|id| {
-                let owed = owed.clone();
-                Ack::new(move || owed.safe(id))
-            });
-            cx.commit_now(cx.tag(), ack);
+    async fn speak(&mut self) -> Result<(), End> {
+        while let Some(answers) = self.owed.next_safe() {
+            self.out.extend_from_slice(&answers);
         }
-        if let Some(id) = id.filter(|_| !waits) {
-            owed.safe(id);
+        if self.out.is_empty() {
+            return Ok(());
         }
-        if waits {
-            cx.hurry();
+        self.rules.spoke(now());
+        let said = timeout(SPEAK, self.wire.send(&self.out)).await;
+        self.out.clear();
+        said.unwrap_or_else(|| Err("it does not take its answers".into())).map_err(End::Quiet)
+    }
+
+    fn due(&mut self, reads: bool) -> Option<Instant> {
+        if !reads {
+            // It is not the peer who lets us wait.
+            self.rules.heard(now());
         }
-        cx.count("not JSON", piece.texts);
-        if piece.cut > 0 {
-            cx.count("cut messages", piece.cut);
-            cx.lost(0, "payloads longer than Buffer_Size were cut: raise it");
-        }
+        self.rules.due()
+    }
+
+    async fn next(&mut self, waits: Waits) -> Result<Next, End> {
+        let Self { cx, wire, owed, .. } = self;
+        Ok(waits.next(cx, &owed.changed, wire.fill()).await?)
+    }
+
+    async fn tick(&mut self) -> Result<(), End> {
+        self.rules.tick(now(), &mut self.out)
+    }
+
+    fn came(&mut self, bytes: usize) -> Result<(), End> {
+        self.came += bytes;
+        self.account()
+    }
+
+    fn ended(&mut self) -> Result<(), End> {
+        self.rules.ended(now())
     }
 }
 
 impl<S, R> Drop for Flow<S, R> {
     fn drop(&mut self) {
-        self.common.held.change(&mut self.held, 0);
+        self.common.held.free(self.held);
     }
 }
 
