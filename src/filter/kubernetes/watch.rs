@@ -48,28 +48,9 @@ struct Work {
     /// The list of what is watched is whole, or will not come: what is not known is asked for.
     is_open: Cell<bool>,
     opened: Notify,
-    told_of: RefCell<ToldOf>,
+    /// What the names (`NAMESPACE/POD`) of those begin with of whom a watch that is under way will tell.
+    told_of: RefCell<Option<Rc<str>>>,
     complaints: RefCell<RateLimit>,
-}
-
-/// Of whom a watch that is under way will tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum ToldOf {
-    Nobody,
-    /// Pods of this namespace, with its `/`.
-    Space(Box<str>),
-    All,
-}
-
-impl ToldOf {
-    /// Whether it will tell of this pod (`NAMESPACE/POD`).
-    fn has(&self, key: &str) -> bool {
-        match self {
-            Self::Nobody => false,
-            Self::Space(space) => key.starts_with(&**space),
-            Self::All => true,
-        }
-    }
 }
 
 impl Background {
@@ -85,7 +66,7 @@ impl Background {
                 api: self.api.clone(),
                 is_open: Cell::new(false),
                 opened: Notify::default(),
-                told_of: RefCell::new(ToldOf::Nobody),
+                told_of: RefCell::default(),
                 complaints: RefCell::new(RateLimit::new(REMIND)),
             });
             let mut tasks: Vec<_> =
@@ -134,7 +115,7 @@ impl Work {
                 );
             }
             let path = format!("/api/v1/namespaces/{}/pods", percent::encode(space));
-            let watcher = Watcher::new(self.clone(), ToldOf::Space(format!("{space}/").into()));
+            let watcher = Watcher::new(self.clone(), &format!("{space}/"));
             rt::or(follow(self.api.clone(), Collection::new(path, selector(&node)), watcher), rt::sleep(wait)).await;
             wait = (wait * 2).min(REMIND);
         }
@@ -142,7 +123,7 @@ impl Work {
 
     /// Watches these pods until that is refused; answers whether it worked before.
     async fn watch_one(self: Rc<Self>, what: Collection) -> bool {
-        let watcher = Watcher::new(self.clone(), ToldOf::All);
+        let watcher = Watcher::new(self.clone(), "");
         let (refused, is_listed) = (watcher.refused.clone(), watcher.is_listed.clone());
         rt::or(follow(self.api.clone(), what, watcher), refused.wait()).await;
         is_listed.get()
@@ -219,9 +200,8 @@ impl Work {
 
     /// Lets a watch tell of a pod before it is asked for.
     async fn give_time(&self, key: &str) {
-        if self.told_of.borrow().has(key)
-            && let Some(at) = self.known.asked_at(key)
-        {
+        let is_told_of = self.told_of.borrow().as_deref().is_some_and(|prefix| key.starts_with(prefix));
+        if is_told_of && let Some(at) = self.known.asked_at(key) {
             rt::sleep_until(at + SOON).await;
         }
     }
@@ -287,21 +267,22 @@ fn is_answer(why: &Fail) -> bool {
 /// Told of the pods that are watched.
 struct Watcher {
     work: Rc<Work>,
-    scope: ToldOf,
+    /// What the names of those begin with of whom it is told.
+    prefix: Rc<str>,
     is_listed: Rc<Cell<bool>>,
     /// We may not watch.
     refused: Rc<Notify>,
 }
 
 impl Watcher {
-    fn new(work: Rc<Work>, scope: ToldOf) -> Self {
-        Self { work, scope, is_listed: Rc::default(), refused: Rc::default() }
+    fn new(work: Rc<Work>, prefix: &str) -> Self {
+        Self { work, prefix: prefix.into(), is_listed: Rc::default(), refused: Rc::default() }
     }
 
     fn it_answers(&self) {
         self.work.known.it_answers(now());
         if self.is_listed.get() {
-            self.work.told_of.replace(self.scope.clone());
+            self.work.told_of.replace(Some(self.prefix.clone()));
         }
     }
 }
@@ -309,7 +290,7 @@ impl Watcher {
 /// It ends: another one takes its place, or none.
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.work.told_of.replace(ToldOf::Nobody);
+        self.work.told_of.take();
     }
 }
 
@@ -340,7 +321,7 @@ impl Seen for Watcher {
     }
 
     fn failed(&self, why: &Fail) {
-        self.work.told_of.replace(ToldOf::Nobody);
+        self.work.told_of.take();
         match why {
             Fail::Forbidden(_) | Fail::NotFound => {
                 self.it_answers();
