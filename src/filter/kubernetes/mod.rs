@@ -136,15 +136,11 @@ impl Filter for Kubernetes {
             let mut stand = enricher.stand(origin, now, over);
             if all && stand == Stand::Waits {
                 // At the next start they get what they wait for.
-                origin.held.retain(|portion| {
-                    let is_left = portion.leave();
-                    if is_left {
-                        *held = held.saturating_sub(portion.memory());
-                        left += portion.batch.len();
-                    }
-                    !is_left
-                });
-                stand = enricher.stand(origin, now, true);
+                let (records, memory) = origin.leave();
+                (left, *held) = (left + records, held.saturating_sub(memory));
+                if !origin.held.is_empty() {
+                    stand = enricher.stand(origin, now, true);
+                }
             }
             while stand != Stand::Waits
                 && (all || given < AT_ONCE)

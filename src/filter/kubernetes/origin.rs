@@ -62,18 +62,24 @@ impl Origin {
         }
         held.memory() - before
     }
+
+    /// Gives up the records that their inputs read again at the next start; answers how many, and the memory that was held of them.
+    pub fn leave(&mut self) -> (usize, usize) {
+        let (mut records, mut memory) = (0, 0);
+        self.held.retain(|portion| {
+            let stays = portion.acks.is_empty() || !portion.acks.iter().all(Ack::repeats);
+            if !stays {
+                portion.acks.iter().for_each(Ack::lose);
+                records += portion.batch.len();
+                memory += portion.memory();
+            }
+            stays
+        });
+        (records, memory)
+    }
 }
 
 impl Held {
-    /// Gives the records up when their inputs read them again at the next start; answers whether that is so.
-    pub fn leave(&self) -> bool {
-        let is_left = !self.acks.is_empty() && self.acks.iter().all(Ack::repeats);
-        if is_left {
-            self.acks.iter().for_each(Ack::lose);
-        }
-        is_left
-    }
-
     /// Memory held, in bytes.
     pub fn memory(&self) -> usize {
         self.batch.memory() + self.acks.capacity() * size_of::<Ack>()
