@@ -1,5 +1,6 @@
-//! Writes down what the program is built from, and tells the linker to leave out of the release program what it does not need. Each flag is tried on a program of one line
-//! first, which must link and start: a linker or a system library that does not know it gets a larger program, not an error.
+//! Writes down what the program is built from, and tells the linker to leave out of the release program what it does not need.
+//! Each flag is tried on a program of one line first, which must link and start: a linker or a system library that does not know
+//! it gets a larger program, not an error.
 
 use std::env;
 use std::ffi::OsString;
