@@ -13,18 +13,20 @@ use crate::conf::storage::StorageType;
 use crate::event::{Batch, Tag};
 use crate::filter::{Emitted, FilterCx};
 use crate::input::{Ack, Intake, Patience};
-use crate::rt::Notify;
+use crate::rt::{self, Notify};
 use crate::time::Time;
 use crate::util::ratelimit::RateLimit;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// A batch is closed when its records use this much memory, in bytes. Fluent Bit's 2 MB leave a processor's own cache:
 /// parsing and sending measured 10 % dearer, and memory is a third higher.
 pub(super) const CHUNK_BYTES: usize = 640 << 10;
+/// While a destination is down so much is written at once, in bytes; less waits for more, or a second: cards wear out by the page.
+const PIECE: usize = 64 << 10;
 /// Tags of fresh commits that are remembered; with more of them all open batches are looked at.
 const TOUCHED: usize = 256;
 /// Rounds of re-emission one record may make before it is dropped: two rewrite rules can feed each other for ever.
@@ -106,13 +108,15 @@ struct Stream {
     name: Option<Rc<str>>,
     /// The file of an input with `storage.type filesystem`.
     file: Option<Rc<ChunkFile>>,
-    /// Records that went into it.
-    filed: usize,
+    /// Records that went into it, and the memory of all that stood there then.
+    filed: (usize, usize),
+    /// Since when some are not in it, or would be in one.
+    since: Option<Instant>,
 }
 
 impl Stream {
     fn new(batch: Batch, memory: usize) -> Self {
-        Self { batch, acks: Vec::new(), memory, counted: 0, name: None, file: None, filed: 0 }
+        Self { batch, acks: Vec::new(), memory, counted: 0, name: None, file: None, filed: (0, 0), since: None }
     }
 }
 
@@ -285,20 +289,28 @@ impl InputState {
 
     /// Keeps the records of a commit: in memory with their acks, or in the file of their batch.
     fn hold(&self, core: &Core, stream: &mut Stream, acks: &[Ack]) {
-        let may_wait = stream.file.is_none() && self.is_lazy() && !core.is_any_down();
         stream.acks.extend_from_slice(acks);
-        if may_wait {
-            self.unsaved.set(true);
-        } else if self.storage_type() == StorageType::Filesystem {
-            self.file(core, stream);
+        if self.storage_type() != StorageType::Filesystem {
+            return;
+        }
+        let is_down = core.is_any_down();
+        if !self.is_lazy() || is_down && stream.batch.used().saturating_sub(stream.filed.1) >= PIECE {
+            return self.file(core, stream);
+        }
+        stream.since.get_or_insert_with(rt::now);
+        self.unsaved.set(true);
+        if is_down {
+            core.unsaved.notify();
         }
     }
 
     /// Appends the records of an open batch that are not in its file yet; their acks go with them.
     fn file(&self, core: &Core, stream: &mut Stream) {
         let Some(storage) = core.storage.get() else { return };
-        let new = std::mem::replace(&mut stream.filed, stream.batch.len())..stream.batch.len();
+        let all = (stream.batch.len(), stream.batch.used());
+        let new = std::mem::replace(&mut stream.filed, all).0..all.0;
         let acks = std::mem::take(&mut stream.acks);
+        stream.since = None;
         if new.is_empty() {
             return;
         }
@@ -307,9 +319,19 @@ impl InputState {
         file.append(&stream.batch, new, acks);
     }
 
-    /// Writes what stands in open batches: a destination is down, so that they stay open for long.
-    pub(super) fn save_open(&self, core: &Core) {
-        self.streams.borrow_mut().values_mut().for_each(|stream| self.file(core, stream));
+    /// Writes what stands in open batches, for `age` at least: a destination is down, so that they stay open for long.
+    pub(super) fn save_open(&self, core: &Core, age: Duration) {
+        for stream in self.streams.borrow_mut().values_mut() {
+            let is_due = stream.since.is_some_and(|since| rt::now().saturating_duration_since(since) >= age);
+            if is_due && stream.batch.fresh().is_empty() {
+                self.file(core, stream);
+            }
+        }
+    }
+
+    /// Whether an open batch holds what is on no disk.
+    pub(super) fn has_unsaved_open(&self) -> bool {
+        self.streams.borrow().values().any(|stream| stream.since.is_some())
     }
 
     /// Runs the filters of a route over the fresh records; answers the acknowledgements of records that had been held back
@@ -381,12 +403,16 @@ impl InputState {
     }
 
     /// Makes a chunk of an open batch and hands it to its outputs.
-    fn close(self: &Rc<Self>, stream: Stream) {
+    fn close(self: &Rc<Self>, mut stream: Stream) {
         let Some(core) = self.core.upgrade() else { return };
         if stream.batch.is_empty() {
             core.recycle(stream.batch);
             core.eased();
             return;
+        }
+        // A file holds all of its chunk.
+        if stream.file.is_some() {
+            self.file(&core, &mut stream);
         }
         let route = self.route(&core, stream.batch.tag());
         let name = stream.name.unwrap_or_else(|| core.chunk_name());

@@ -2,11 +2,12 @@
 //! nothing is written.
 
 use super::core::Core;
+use super::intake::InputState;
 use crate::rt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a chunk may wait for its outputs before it is written.
+/// How long a chunk may wait for its outputs before it is written, and what comes in while one is down for more.
 const SOON: Duration = Duration::from_secs(1);
 /// How long a disk that could not be written to is left alone.
 const LATER: Duration = Duration::from_secs(5);
@@ -32,7 +33,7 @@ pub(super) fn save(core: &Core, age: Option<Duration>) {
     let Some(storage) = core.storage.get() else { return };
     for input in core.all_inputs().filter(|i| i.is_lazy()) {
         if core.is_any_down() {
-            input.save_open(core);
+            input.save_open(core, age.unwrap_or_default());
         }
         for chunk in input.chunks_up() {
             let due = age.map_or_else(|| chunk.file().is_none(), |age| chunk.age() >= age);
@@ -45,5 +46,7 @@ pub(super) fn save(core: &Core, age: Option<Duration>) {
 }
 
 fn is_waiting(core: &Core) -> bool {
-    core.all_inputs().filter(|i| i.is_lazy()).any(|i| i.chunks_up().iter().any(|c| !c.is_saved()))
+    let is_down = core.is_any_down();
+    let is_waiting = |i: &InputState| is_down && i.has_unsaved_open() || i.chunks_up().iter().any(|c| !c.is_saved());
+    core.all_inputs().filter(|i| i.is_lazy()).any(|i| is_waiting(i))
 }

@@ -9,6 +9,7 @@ use crate::input::{Ack, Intake};
 use crate::rt::{self, Notify};
 use std::cell::RefMut;
 use std::rc::Rc;
+use std::time::Duration;
 
 impl Intake for Rc<InputState> {
     fn open(&self, tag: &Tag) -> RefMut<'_, Batch> {
@@ -36,6 +37,9 @@ impl Intake for Rc<InputState> {
             return;
         }
         let Some(core) = self.core.upgrade() else { return };
+        if self.is_lazy() && core.is_any_down() {
+            self.save_open(&core, Duration::ZERO);
+        }
         // What filters sent away under other tags carries the same acknowledgement.
         let mut held = self.flush_touched(&core);
         core.emitters().for_each(|emitter| held |= emitter.flush_touched(&core));
