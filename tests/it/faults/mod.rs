@@ -12,6 +12,7 @@ mod report;
 mod rotation;
 mod search;
 mod sink;
+mod soak;
 mod storage;
 mod trial;
 mod writer;
@@ -119,6 +120,8 @@ scenarios! {
         "A real Elasticsearch 7.10.2: the node is killed twice in the middle of 200,000 lines, the program four times, once with the node; `Generate_ID On`.";
     answers::refused_documents, 27,
         "Every seventh document is refused for good (400), others for now, with four kills: the file of rejected records holds exactly the former, and `--replay-rejected` delivers them.";
+    soak::long_run, 31,
+        "50,000,000 lines through three filters, in 24 hours of as many lines; each with an outage of 5 s and a rotation. Memory of the last hour is within 5 % of the first hour's; descriptors are as many.";
 }
 
 /// A scenario in its short form.

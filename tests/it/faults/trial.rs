@@ -217,6 +217,7 @@ pub fn memory(proc: &Proc, field: &str) -> u64 {
 pub struct Conf {
     service: Vec<String>,
     input: Vec<String>,
+    filters: Vec<Vec<String>>,
     output: Vec<String>,
 }
 
@@ -237,6 +238,7 @@ impl Conf {
         Self {
             service: list(&["Flush 0.1", "Grace 2", "scheduler.base 1", "scheduler.cap 2"]),
             input: list(&["Name tail", "Tag t", "Path a.log", "Read_from_Head on", "Refresh_Interval 1"]),
+            filters: Vec::new(),
             output: list(output),
         }
     }
@@ -253,6 +255,12 @@ impl Conf {
         self
     }
 
+    /// One more filter.
+    pub fn filter(mut self, keys: &[&str]) -> Self {
+        self.filters.push(keys.iter().map(|k| (*k).to_owned()).collect());
+        self
+    }
+
     /// A key of the output.
     pub fn output(mut self, key: &str) -> Self {
         set(&mut self.output, key);
@@ -265,7 +273,8 @@ impl Conf {
             let keys: String = keys.iter().map(|k| format!("    {k}\n")).collect();
             format!("[{name}]\n{keys}")
         };
-        section("SERVICE", &self.service) + &section("INPUT", &self.input) + &section("OUTPUT", &self.output)
+        let filters: String = self.filters.iter().map(|keys| section("FILTER", keys)).collect();
+        section("SERVICE", &self.service) + &section("INPUT", &self.input) + &filters + &section("OUTPUT", &self.output)
     }
 }
 
