@@ -7,6 +7,7 @@ mod clock;
 mod fd_writer;
 #[cfg(feature = "boards")]
 pub mod gpio;
+mod image;
 mod io;
 #[cfg(test)]
 pub mod leap;

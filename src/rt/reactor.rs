@@ -1,6 +1,6 @@
 //! The reactor: waits for file descriptors and timers, and wakes their tasks.
 
-use super::clock;
+use super::{clock, image};
 use polling::{Event, Events, PollMode, Poller};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,7 +29,12 @@ struct Reactor {
     free: Vec<usize>,
     timers: BTreeMap<(Instant, u64), Waker>,
     next_timer: u64,
+    /// The program has been idle.
+    rested: bool,
 }
+
+/// Who waits for so long has nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
 
 thread_local! {
     static REACTOR: RefCell<Reactor> = RefCell::default();
@@ -112,6 +117,9 @@ pub(super) fn turn(busy: impl Fn() -> bool) -> Result<()> {
     } else {
         REACTOR.with_borrow(|r| r.timers.first_key_value().map(|((at, _), _)| *at)).map(clock::until)
     };
+    if wait.is_none_or(|wait| wait >= IDLE) && !REACTOR.with_borrow_mut(|r| std::mem::replace(&mut r.rested, true)) {
+        image::hand_back();
+    }
     let mut events = REACTOR.with_borrow_mut(|r| r.events.take()).unwrap_or_default();
     events.clear();
     match poller.wait(&mut events, wait) {

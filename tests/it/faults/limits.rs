@@ -33,7 +33,7 @@ pub fn stopped_for_a_while(t: &mut Trial) {
     t.check(writer.written(), Again::Never);
 }
 
-/// Memory of a program that has nothing to do yet.
+/// The most memory that a program has held which has nothing to do yet: what it hands back then it may take again.
 pub fn idle(t: &Trial, run: &Proc) -> u64 {
     let mut seen = 0;
     t.until(STEP, || {
@@ -41,7 +41,7 @@ pub fn idle(t: &Trial, run: &Proc) -> u64 {
         let now = memory(run, "VmRSS");
         std::mem::replace(&mut seen, now) == now && now > 0
     });
-    seen
+    memory(run, "VmHWM")
 }
 
 /// How far the program grew beyond that, and whether it may.
