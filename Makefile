@@ -10,7 +10,9 @@
 #                     minutes at first, then some twenty; KUBERNETES_PODS=20 KUBERNETES_MB=1 makes it small; as root
 #   make layout   writes link/startup.ld anew: which functions stand side by side
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
-#   make cross    static programs for other processors, in target/dist; TARGET=aarch64-unknown-linux-musl builds one
+#   make cross    static programs for other processors, with packages to install, in target/dist; TARGET=aarch64-unknown-linux-musl
+#                 builds one, SET=tiny the smallest program
+#   make packages tries the packages out: what was built for this machine is installed, upgraded, removed; as root
 #   make image    the container image of them all, and its tests; PROCESSORS="amd64 arm64" takes some
 
 SIZE ?= 512
@@ -18,7 +20,7 @@ REPEATS ?= 3
 PROFILE ?= release
 PROCESSORS ?= amd64 arm64 armv7 armv6
 
-.PHONY: run test features faults live beats layout bench cross image docs bless fuzz clean chart kubernetes
+.PHONY: run test features faults live beats layout bench cross image docs bless fuzz clean chart kubernetes packages
 
 run:
 	scripts/setup.sh build
@@ -70,7 +72,11 @@ bench:
 	python3 bench/run.py --size $(SIZE) --repeats $(REPEATS) --profile $(PROFILE)
 
 cross:
-	cross/build.sh $(TARGET)
+	CROSS_SET="$(SET)" cross/build.sh $(TARGET)
+
+packages:
+	COLLECTOR_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}"/dist/collector-*[0-9]-x86_64-unknown-linux-musl)" \
+	    cargo test --test it -- --nocapture packages::
 
 image:
 	cross/image.sh $(PROCESSORS)

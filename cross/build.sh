@@ -2,11 +2,13 @@
 # Builds static programs for other processors, on an x86-64 Debian or Ubuntu machine with cargo and Python 3.
 #   cross/build.sh                                 all targets
 #   cross/build.sh aarch64-unknown-linux-musl …    some of them
-# The programs go to target/dist/collector-VERSION-TARGET, with SHA256SUMS. The toolchain is kept in target/cross, nothing is
-# installed elsewhere: a Rust compiler with the sources of its standard library, flex and bison, and the sources of libpcap
-# from Debian; zig, which compiles C and links, from PyPI with fixed hashes.
+#   CROSS_SET=tiny cross/build.sh …                the smallest program: the feature and the profile tiny (docs/features.md)
+# The programs go to target/dist/collector-VERSION-TARGET, tiny ones to collector-VERSION-tiny-TARGET, with SHA256SUMS; the others get a
+# Debian package and an archive for installing (cross/package.sh). The toolchain is kept in target/cross, nothing is installed
+# elsewhere: a Rust compiler with the sources of its standard library, flex and bison, and the sources of libpcap from Debian;
+# zig, which compiles C and links, from PyPI with fixed hashes.
 #   CROSS_HOME     another folder for the toolchain
-#   CROSS_PROFILE  another profile of Cargo.toml than release
+#   CROSS_PROFILE  another profile of Cargo.toml than the set's: release, or tiny
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +17,7 @@ TARGETS=("${@:-${ALL[@]}}")
 OUT=${CARGO_TARGET_DIR:-target}
 mkdir -p "${CROSS_HOME:=$OUT/cross}" "$OUT/dist"
 HOME_DIR=$(realpath "$CROSS_HOME")
-PROFILE=${CROSS_PROFILE:-release}
+SET=${CROSS_SET:-full}
 VERSION=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 # What panics ends the program at once, so that no tables for unwinding are needed, nor the reader of debug information
@@ -29,6 +31,15 @@ fail() {
     echo "cross: $*" >&2
     exit 1
 }
+
+# What a set of features is built with, and what its file's name says.
+case $SET in
+    full) FEATURES=() PROFILE=${CROSS_PROFILE:-release} LABEL= ;;
+    # What panics ends the program without a word: the words are a tenth of it.
+    tiny) FEATURES=(--no-default-features --features tiny) PROFILE=${CROSS_PROFILE:-tiny} LABEL=tiny-
+        FLAGS+=" -Zunstable-options -Cpanic=immediate-abort" ;;
+    *) fail "unknown set $SET; there are full and tiny" ;;
+esac
 
 [ "$(uname -m)" = x86_64 ] || fail "the toolchain that is fetched here runs on x86-64 only"
 for tool in cargo python3 apt-get dpkg make; do
@@ -92,6 +103,7 @@ pcap() {
     tar xf "$(compgen -G "$sources/libpcap_*.orig.tar.*z" | sort -V | tail -n 1)" -C "$dir.build" --strip-components 1
     (
         cd "$dir.build"
+        # shellcheck disable=SC2030,SC2031
         export PATH="$HOME_DIR/usr/bin:$PATH" M4="$HOME_DIR/usr/bin/m4" BISON_PKGDATADIR="$HOME_DIR/usr/share/bison"
         [ -x "$M4" ] || M4=$(command -v m4)
         [ -d "$BISON_PKGDATADIR" ] || unset BISON_PKGDATADIR
@@ -124,21 +136,24 @@ fetch_source() {
 }
 
 build() {
-    local target=$1 zig_target host
+    local target=$1 zig_target host flags=$FLAGS
     case $target in
         x86_64-unknown-linux-musl | aarch64-unknown-linux-musl) host=${target/unknown-/} zig_target=$host ;;
         armv7-unknown-linux-musleabihf) host=arm-linux-musleabihf zig_target="$host -mcpu=cortex_a7" ;;
         arm-unknown-linux-musleabihf) host=arm-linux-musleabihf zig_target="$host -mcpu=arm1176jzf_s" ;;
         *) fail "unknown target $target; there are ${ALL[*]}" ;;
     esac
+    # Thumb instructions are of two bytes, most of them.
+    [ "$SET $target" != "tiny armv7-unknown-linux-musleabihf" ] || flags+=" -Ctarget-feature=+thumb-mode"
     pcap "$target" "$zig_target" "$host"
     echo "cross: building for $target"
     declare -x "CFLAGS_${target//-/_}=$NO_TABLES"
+    # shellcheck disable=SC2031
     RUSTC="$HOME_DIR/rustc" RUSTC_BOOTSTRAP=1 PATH="$HOME_DIR/zig/bin:$(dirname "$CARGO"):$PATH" \
         LIBPCAP_LIBDIR="$HOME_DIR/pcap-$target" LIBPCAP_VER=$(cat "$HOME_DIR/pcap-$target/VERSION") \
-        RUSTFLAGS="$FLAGS -C link-self-contained=no -C force-unwind-tables=no -L native=$HOME_DIR/pcap-$target ${CROSS_RUSTFLAGS:-}" \
-        cargo-zigbuild build -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size --locked --profile "$PROFILE" --bin collector --target "$target"
-    local name=collector-$VERSION-$target
+        RUSTFLAGS="$flags -C link-self-contained=no -C force-unwind-tables=no -L native=$HOME_DIR/pcap-$target ${CROSS_RUSTFLAGS:-}" \
+        cargo-zigbuild build -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size --locked --profile "$PROFILE" "${FEATURES[@]}" --bin collector --target "$target"
+    local name=collector-$VERSION-$LABEL$target
     cp "$OUT/$target/$PROFILE/collector" "$OUT/dist/$name"
 }
 
@@ -147,6 +162,8 @@ zig
 for target in "${TARGETS[@]}"; do
     build "$target"
 done
-cd "$OUT/dist"
-sha256sum collector-"$VERSION"-*-musl* >SHA256SUMS
-ls -l collector-"$VERSION"-*
+if [ "$SET" = full ]; then
+    cross/package.sh "${TARGETS[@]/#/$OUT/dist/collector-$VERSION-}"
+fi
+cross/sums.sh
+ls -l "$OUT/dist"

@@ -45,6 +45,7 @@ image=$DIST/collector-$VERSION-image.tar
 export SOURCE_DATE_EPOCH
 cross/oci.py pack "$image" --version "$VERSION" --certificates "$certificates" --rootfs "$DIST/rootfs" "${programs[@]}" >/dev/null
 cross/oci.py check "$image" --max-mib "$MAX_MIB"
+cross/sums.sh
 
 case "$(uname -m): $* " in
     "x86_64:"*" amd64 "*)

@@ -73,6 +73,15 @@ mod net;
 mod no_pcap;
 #[cfg(all(feature = "filters", feature = "network", feature = "tls"))]
 mod outbound;
+#[cfg(all(
+    feature = "boards",
+    feature = "filters",
+    feature = "pcap",
+    feature = "sqlite",
+    feature = "systemd",
+    feature = "tls"
+))]
+mod packages;
 #[cfg(feature = "packets")]
 mod packets;
 mod pcap_files;
