@@ -1,6 +1,6 @@
 //! Inputs of boards: against what this machine says of itself, against texts of a folder, and a serial port that is a pty.
 
-use crate::lab::{Lab, Peer, is_native, refused_port, skip, until};
+use crate::lab::{Lab, Peer, is_native, is_offered, refused_port, until};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
@@ -251,6 +251,9 @@ fn pty() -> (File, PathBuf) {
 
 #[test]
 fn serial_lines() {
+    if !is_offered("TCGETS2, by which ports are set") {
+        return;
+    }
     let lab = Lab::new("serial");
     let (mut device, path) = pty();
     // Not as the tests' own terminal: they would end with it.
@@ -280,6 +283,9 @@ fn serial_lines() {
 
 #[test]
 fn serial_separators_and_json() {
+    if !is_offered("TCGETS2, by which ports are set") {
+        return;
+    }
     let lab = Lab::new("serial-json");
     let (mut device, path) = pty();
     let mut run = lab.start(&conf(&format!("serial; File {}; Bitrate 9600; Separator X", path.display())));
@@ -306,6 +312,9 @@ fn serial_separators_and_json() {
 /// With `Min_Bytes` a short message waits for more, but not beyond the shutdown.
 #[test]
 fn serial_short_messages() {
+    if !is_offered("TCGETS2, by which ports are set") {
+        return;
+    }
     let lab = Lab::new("serial-min");
     let (mut device, path) = pty();
     let mut run = lab.start(&conf(&format!("serial; File {}; Bitrate 9600; Min_Bytes 60", path.display())));
@@ -321,6 +330,9 @@ fn serial_short_messages() {
 
 #[test]
 fn serial_ports_that_are_none() {
+    if !is_offered("TCGETS2, by which ports are set") {
+        return;
+    }
     let lab = Lab::new("serial-none");
     let mut run = lab.start(&conf("serial; File /dev/null; Bitrate 9600"));
     run.wait_stderr("/dev/null: it is no serial port; it is tried again every two seconds");
@@ -348,7 +360,7 @@ fn gpio_chips_that_are_none() {
 #[test]
 fn gauges_share_their_wake_ups() {
     if !is_native() {
-        return skip("the emulator wakes up itself");
+        return;
     }
     let lab = Lab::new("gauges-idle");
     // A program that runs, as long as it is watched: this one.

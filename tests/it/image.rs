@@ -4,7 +4,7 @@
 //! The tree is that of `make image`, whose program `COLLECTOR_ROOTFS` names; otherwise it is put together from the program
 //! under test, which then borrows the shared libraries of this machine.
 
-use crate::lab::{Done, Lab, Proc, free_port, is_native, skip, until};
+use crate::lab::{Done, Group, Lab, Proc, free_port, is_native, program, skip, until};
 use crate::web::send;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -110,7 +110,7 @@ impl Container {
     }
 
     fn command(&self, args: &[&str]) -> crate::lab::Command {
-        let group = self.group.as_ref().map_or(String::new(), |g| g.0.display().to_string());
+        let group = self.group.as_ref().map_or(String::new(), |g| g.path().display().to_string());
         let (root, mounts) = (self.root.display().to_string(), self.mounts.join(":"));
         let words = ["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-c", RUNTIME, "sh", &root, &mounts, &group];
         self.lab.command(args).through(&words)
@@ -155,37 +155,6 @@ impl Running {
         kill_process(self.init().unwrap(), Signal::TERM).unwrap();
         self.run.wait()
     }
-}
-
-/// A group of processes whose memory is limited.
-struct Group(PathBuf);
-
-impl Group {
-    fn new(limit: u64) -> Option<Self> {
-        let name = format!("collector-test-{}", std::process::id());
-        let (v1, v2) = (Path::new("/sys/fs/cgroup/memory").join(&name), Path::new("/sys/fs/cgroup").join(&name));
-        for (path, file) in [(v1, "memory.limit_in_bytes"), (v2, "memory.max")] {
-            if path.parent().is_some_and(|p| p.join("cgroup.procs").exists()) && fs::create_dir(&path).is_ok() {
-                let group = Self(path);
-                if fs::write(group.0.join(file), limit.to_string()).is_ok() {
-                    return Some(group);
-                }
-            }
-        }
-        skip("no group of processes with a memory limit: cgroups cannot be made here");
-        None
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Its processes are still being counted off for a moment.
-        until(|| fs::remove_dir(&self.0).is_ok() || !self.0.exists());
-    }
-}
-
-fn program() -> PathBuf {
-    std::env::var("COLLECTOR_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_collector").into()).into()
 }
 
 /// Puts an image together; `None`, said, without Python.
@@ -309,7 +278,7 @@ fn it_needs_little_memory_and_no_time_while_idle() {
     let built = std::env::var_os("COLLECTOR_ROOTFS").is_some();
     let lines = if built { 1_000_000 } else { 50_000 };
     c.lab.write("logs/containers/a.log", line.repeat(lines));
-    c.group = if built { Group::new(MEMORY_MIB * MIB) } else { None };
+    c.group = if built { Group::memory(MEMORY_MIB * MIB) } else { None };
     let mut running = c.start();
     running.run.wait_stderr("[http_server] listening");
     let out = c.lab.path("state/out");

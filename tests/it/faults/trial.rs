@@ -3,9 +3,11 @@
 use super::check::{Tally, ranges};
 use super::sink::Sink;
 use super::writer::Writer;
-use crate::lab::{Done, Lab, Proc};
+use crate::lab::{Done, Lab, Proc, under_runner};
 use rustix::process::Signal;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -93,7 +95,12 @@ impl Trial {
 
     /// Starts the program.
     pub fn start(&self, conf: &Conf) -> Proc {
-        self.lab.start(&conf.text())
+        let run = self.lab.start(&conf.text());
+        if under_runner() {
+            // An emulated start takes longer than some of these processes and files live.
+            self.until(Duration::from_secs(5), || watches(&run, &self.lab.path("a.log")));
+        }
+        run
     }
 
     /// Something that must hold.
@@ -203,6 +210,13 @@ pub fn said(log: &str) -> usize {
         true => before(" lost, ") + before(" rejected, ") + before(" dropped, "),
         false => before(" record(s) lost: ") + before(" record(s) rejected") + before(" record(s) dropped"),
     }
+}
+
+/// Whether a program has found a file: it watches it.
+fn watches(proc: &Proc, path: &Path) -> bool {
+    let Ok(inode) = fs::metadata(path).map(|m| format!(" ino:{:x} ", m.ino())) else { return true };
+    let all = fs::read_dir(format!("/proc/{}/fdinfo", proc.pid())).into_iter().flatten().flatten();
+    all.filter_map(|fd| fs::read_to_string(fd.path()).ok()).any(|text| text.contains(&inode))
 }
 
 /// A field of /proc/PID/status, in bytes; 0 once the program has ended.

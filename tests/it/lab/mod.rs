@@ -1,13 +1,17 @@
 //! `Lab`: a folder of its own for one test, in which the real program runs.
 
+mod group;
 mod http;
 mod peer;
 mod proc;
+mod target;
 mod wire;
 
+pub use group::Group;
 pub use http::{Answer, HttpSink, Request, write};
 pub use peer::{Peer, TcpSink, free_port, refused_port};
 pub use proc::{Command, Done, Proc};
+pub use target::{Elf, is_native, is_offered, program, under_runner};
 pub use wire::Wire;
 
 use std::fmt::Write as _;
@@ -49,11 +53,14 @@ impl Lab {
     }
 
     /// Shows programs that are started from now on a wall clock that [`Lab::set_clock`] sets, beside the machine's monotonic
-    /// one; `false` where the library for it is not installed.
-    pub fn fake_clock(&mut self) -> bool {
+    /// one; `Err` says why that cannot be done here.
+    pub fn fake_clock(&mut self) -> Result<(), &'static str> {
+        if under_runner() || Elf::read(&program()).is_static {
+            return Err("a program that takes no libraries, or an emulator, knows no clock but the machine's");
+        }
         let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
         let library = places.iter().map(|p| format!("{p}/faketime/libfaketimeMT.so.1")).find(|p| Path::new(p).exists());
-        let Some(library) = library else { return false };
+        let library = library.ok_or("no libfaketime: scripts/setup.sh test installs it")?;
         self.set_clock("+0");
         let file = self.path("clock").display().to_string();
         for (key, value) in [
@@ -65,7 +72,7 @@ impl Lab {
         ] {
             self.env(key, value);
         }
-        true
+        Ok(())
     }
 
     /// Sets the clock of [`Lab::fake_clock`], by a number of seconds from the true time.
@@ -186,10 +193,12 @@ fn clip(text: &str) -> String {
     format!("{head}\n[... {} bytes in all ...]\n{tail}", text.len())
 }
 
-/// Says that a test, or a part of it, was skipped. Past the test runner's capture: a skipped test must not look like a
-/// passed one.
+/// Says that a test, or a part of it, was skipped, and which: its thread has its name. Past the test runner's capture: a
+/// skipped test must not look like a passed one.
 pub fn skip(why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+    let thread = std::thread::current();
+    let test = thread.name().filter(|name| *name != "main").map(|name| format!("{name}: ")).unwrap_or_default();
+    let _ = writeln!(std::io::stderr(), "skipped: {test}{why}");
 }
 
 /// Where public sample data lies beside the project on some machines; `None`, said in a line, where it does not.
@@ -200,13 +209,4 @@ pub fn samples(what: &str) -> Option<PathBuf> {
     }
     skip(&format!("{what} is not beside the project"));
     None
-}
-
-/// Whether the program runs by itself, not under an emulator: what is measured then means something.
-pub fn is_native() -> bool {
-    let native = std::env::var_os("COLLECTOR_RUNNER").is_none_or(|r| r.is_empty());
-    if !native {
-        skip("under an emulator this says nothing");
-    }
-    native
 }

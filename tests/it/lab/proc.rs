@@ -1,12 +1,13 @@
 //! The program as a child process whose output goes to files of the lab.
 
+use super::target::{program, runner, under_runner};
 use super::{clip, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The program before it is started.
 pub struct Command {
@@ -21,10 +22,10 @@ pub struct Command {
 
 impl Command {
     pub(super) fn new(dir: &Path, run: usize, args: &[&str], env: &[(String, String)]) -> Self {
-        let bin = std::env::var("COLLECTOR_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_collector").into());
-        let runner = std::env::var("COLLECTOR_RUNNER").unwrap_or_default();
-        let words: Vec<&str> = runner.split_whitespace().chain([bin.as_str()]).chain(args.iter().copied()).collect();
-        let mut inner = std::process::Command::new(words[0]);
+        let mut words = runner();
+        words.push(program().display().to_string());
+        words.extend(args.iter().map(|&arg| arg.to_owned()));
+        let mut inner = std::process::Command::new(&words[0]);
         inner.args(&words[1..]).current_dir(dir).env_clear().env("TZ", "UTC");
         inner.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         inner.envs(env.iter().map(|(k, v)| (k, v)));
@@ -123,8 +124,27 @@ impl Proc {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
+        if under_runner() && signal != Signal::KILL {
+            self.listens();
+        }
         let pid = Pid::from_raw(self.pid() as i32).unwrap();
         kill_process(pid, signal).unwrap_or_else(|e| panic!("{signal:?}: {e}\n{}", self.show(None)));
+    }
+
+    /// Waits until it catches signals: an emulated start takes so long that the first ones would simply end it. They come to
+    /// it by way of a pair of sockets.
+    fn listens(&self) {
+        let sockets = || {
+            let all = fs::read_dir(format!("/proc/{}/fd", self.pid())).into_iter().flatten().flatten();
+            all.filter_map(|fd| fs::read_link(fd.path()).ok())
+                .filter(|l| l.to_string_lossy().starts_with("socket:"))
+                .count()
+        };
+        let end = Instant::now() + Duration::from_secs(10);
+        while sockets() < 2 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 
     /// Waits until standard output holds this text.
@@ -180,8 +200,8 @@ impl Proc {
 
     /// Asserts that it keeps running for a while.
     pub fn stays(&mut self, time: Duration) {
-        let end = std::time::Instant::now() + time;
-        while std::time::Instant::now() < end {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the program ended by itself\n{}", self.show(Some(status)));
             }

@@ -1,6 +1,6 @@
 //! Network namespaces of a test: what happens in them is seen by nobody else.
 
-use crate::lab::skip;
+use crate::lab::{is_offered, skip};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -16,6 +16,9 @@ impl Net {
     /// A fresh one; `None`, said in a line, where none can be made.
     pub fn new() -> Option<Self> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
+        if !is_offered("what libpcap asks of interfaces (SIOCETHTOOL, SO_TIMESTAMPNS)") {
+            return None;
+        }
         let name = format!("collector-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let net = Self { name };
         // A namespace that cannot be entered (containers) is no use either.
