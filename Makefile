@@ -13,6 +13,8 @@
 #   make cross    static programs for other processors, with packages to install, in target/dist; TARGET=aarch64-unknown-linux-musl
 #                 builds one, SET=tiny the smallest program
 #   make packages tries the packages out: what was built for this machine is installed, upgraded, removed; as root
+#   make boards   all tests on the programs of target/dist, under emulators, and a board that is booted and loses its power: some ten minutes
+#                 a program; TARGET=armv7-unknown-linux-musleabihf, limits or boot is a part of it; as root
 #   make image    the container image of them all, and its tests; PROCESSORS="amd64 arm64" takes some
 
 SIZE ?= 512
@@ -20,7 +22,7 @@ REPEATS ?= 3
 PROFILE ?= release
 PROCESSORS ?= amd64 arm64 armv7 armv6
 
-.PHONY: run test features faults live beats layout bench cross image docs bless fuzz clean chart kubernetes packages
+.PHONY: run test features faults live beats layout bench cross boards image docs bless fuzz clean chart kubernetes packages
 
 run:
 	scripts/setup.sh build
@@ -77,6 +79,10 @@ cross:
 packages:
 	COLLECTOR_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}"/dist/collector-*[0-9]-x86_64-unknown-linux-musl)" \
 	    cargo test --test it -- --nocapture packages::
+
+boards:
+	scripts/setup.sh test
+	cross/boards.sh $(TARGET)
 
 image:
 	cross/image.sh $(PROCESSORS)

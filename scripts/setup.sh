@@ -3,6 +3,7 @@
 #   scripts/setup.sh build    a C compiler (for SQLite and the TLS library), libpcap (for live capture)
 #   scripts/setup.sh test     also a JDK and Maven, for the tests against a real search engine, faketime for those whose
 #                             clock jumps, InfluxDB, and nginx, dnsmasq, openssl, ip and ping for those that capture packets
+#   scripts/setup.sh boards   also emulators: of a processor, and of a whole board
 #   scripts/setup.sh bench    also Python 3, which runs the program and measures it
 set -euo pipefail
 
@@ -39,8 +40,13 @@ case "${1:-build}" in
         command -v mosquitto_pub >/dev/null || optional+=(mosquitto-clients)
         command -v gnutls-cli >/dev/null || optional+=(gnutls-bin)
         ;;
+    boards)
+        command -v qemu-aarch64-static >/dev/null || optional+=(qemu-user-static)
+        command -v qemu-system-aarch64 >/dev/null || optional+=(qemu-system-arm)
+        [ -x /sbin/mkfs.ext4 ] || optional+=(e2fsprogs)
+        ;;
     bench) command -v python3 >/dev/null || packages+=(python3) ;;
-    *) echo "setup: build, test or bench?" >&2; exit 2 ;;
+    *) echo "setup: build, test, boards or bench?" >&2; exit 2 ;;
 esac
 
 wanted=("${packages[@]}" "${optional[@]}")

@@ -5,8 +5,12 @@ mod alloc;
 mod beats;
 #[cfg(all(feature = "boards", feature = "sqlite", feature = "tls"))]
 mod board_life;
+#[cfg(all(feature = "boards", feature = "sqlite"))]
+mod board_limits;
 #[cfg(feature = "boards")]
 mod boards;
+#[cfg(all(feature = "forward", feature = "pcap", feature = "sqlite"))]
+mod boot;
 #[cfg(all(feature = "es", feature = "http", feature = "tls"))]
 mod bulk_api;
 mod captures;
