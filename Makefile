@@ -10,6 +10,7 @@
 #                     minutes at first, then some twenty; KUBERNETES_PODS=20 KUBERNETES_MB=1 makes it small; as root
 #   make layout   writes link/startup.ld anew: which functions stand side by side
 #   make bench    speed and memory; SIZE=8 makes a small, quick check of completeness
+#   make instructions  what a record costs in instructions, against bench/instructions.tsv; BLESS=--bless writes that
 #   make cross    static programs for other processors, with packages to install, in target/dist; TARGET=aarch64-unknown-linux-musl
 #                 builds one, SET=tiny the smallest program
 #   make packages tries the packages out: what was built for this machine is installed, upgraded, removed; as root
@@ -22,7 +23,7 @@ REPEATS ?= 3
 PROFILE ?= release
 PROCESSORS ?= amd64 arm64 armv7 armv6
 
-.PHONY: run test features faults live beats layout bench cross boards image docs bless fuzz clean chart kubernetes packages
+.PHONY: run test features faults live beats layout bench instructions cross boards image docs bless fuzz clean chart kubernetes packages
 
 run:
 	scripts/setup.sh build
@@ -72,6 +73,10 @@ bench:
 	scripts/setup.sh bench
 	cargo build --profile $(PROFILE) --bin collector --examples
 	python3 bench/run.py --size $(SIZE) --repeats $(REPEATS) --profile $(PROFILE)
+
+instructions:
+	scripts/setup.sh bench
+	python3 bench/instructions.py $(BLESS)
 
 cross:
 	CROSS_SET="$(SET)" cross/build.sh $(TARGET)

@@ -4,7 +4,7 @@
 #   scripts/setup.sh test     also a JDK and Maven, for the tests against a real search engine, faketime for those whose
 #                             clock jumps, InfluxDB, and nginx, dnsmasq, openssl, ip and ping for those that capture packets
 #   scripts/setup.sh boards   also emulators: of a processor, and of a whole board
-#   scripts/setup.sh bench    also Python 3, which runs the program and measures it
+#   scripts/setup.sh bench    also Python 3, which runs the program and measures it, and valgrind, which counts
 set -euo pipefail
 
 if ! command -v cargo >/dev/null; then
@@ -45,7 +45,10 @@ case "${1:-build}" in
         command -v qemu-system-aarch64 >/dev/null || optional+=(qemu-system-arm)
         [ -x /sbin/mkfs.ext4 ] || optional+=(e2fsprogs)
         ;;
-    bench) command -v python3 >/dev/null || packages+=(python3) ;;
+    bench)
+        command -v python3 >/dev/null || packages+=(python3)
+        command -v valgrind >/dev/null || optional+=(valgrind)
+        ;;
     *) echo "setup: build, test, boards or bench?" >&2; exit 2 ;;
 esac
 
