@@ -26,7 +26,7 @@ fetch() {
 
 # Waits until the server, which launch made process $pid, listens.
 ready() {
-    for _ in $(seq 1 480); do
+    for _ in $(seq 1 1200); do
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             echo READY
             return
@@ -34,7 +34,7 @@ ready() {
         kill -0 "$pid" 2>/dev/null || { echo "$name died: $(tail -n 3 "$home/out.log")"; exit 1; }
         sleep 0.25
     done
-    echo "$name did not start in two minutes"
+    echo "$name did not start in five minutes"
     exit 1
 }
 

@@ -73,7 +73,7 @@ launch() {
 
 # It listens before it serves.
 ready() {
-    for _ in $(seq 1 480); do
+    for _ in $(seq 1 1200); do
         if [ "$(ask /readyz)" = ok ]; then
             echo READY
             return
@@ -81,7 +81,7 @@ ready() {
         kill -0 "$pid" 2>/dev/null || { echo "$name died: $(grep -m 1 -i 'error\|fail' out.log | cut -c -300)"; exit 1; }
         sleep 0.25
     done
-    echo "$name did not start in two minutes"
+    echo "$name did not start in five minutes"
     exit 1
 }
 

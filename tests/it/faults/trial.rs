@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long nothing may arrive before the rest counts as lost.
-const SILENCE: Duration = Duration::from_secs(45);
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// How long nothing may arrive before it is believed that nothing comes twice.
 const MOMENT: Duration = Duration::from_millis(100);

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true. Far more than it needs: only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A folder that is removed when the test passes and kept (and named) when it fails.
 pub struct Lab {

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fs;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn the_api_fails_and_changes() {

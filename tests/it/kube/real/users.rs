@@ -9,7 +9,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_node_of_docker() {
