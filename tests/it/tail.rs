@@ -1,6 +1,7 @@
 //! Tail as an operator meets it: restarts with a database, rotation, files that come and go.
 
 use crate::lab::{Lab, Peer, Proc};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -213,5 +214,30 @@ fn the_last_line_before_a_shutdown_is_read() {
         run.wait_stdout("first");
         lab.append("in.log", "why it ended\nno line en");
         run.term().code(0).shows(&["why it ended"]);
+    }
+}
+
+/// What a rotated file is called now is learnt also when all of the rotation is seen at once, so that it is not read again when
+/// the next one comes.
+#[test]
+fn a_rotation_that_is_seen_at_once_is_read_once() {
+    let lab = Lab::new("tail-at-once");
+    lab.write("a.log", "one\n");
+    let mut run = lab.start(
+        "[SERVICE]\n    Flush 0.02\n    Log_Level debug\n[INPUT]\n    Name tail\n    Path a.log\n    Read_from_Head on\n    Rotate_Wait 1\n    \
+         Refresh_Interval 60\n[OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n",
+    );
+    run.wait_stdout("\"one\"");
+    for (n, line) in [(1, "two"), (2, "three"), (3, "four")] {
+        run.signal(Signal::STOP);
+        fs::rename(lab.path("a.log"), lab.path(&format!("a.log.{n}"))).unwrap();
+        lab.write("a.log", format!("{line}\n"));
+        run.signal(Signal::CONT);
+        run.wait_stdout(&format!("\"{line}\""));
+        run.wait_stderr(&format!("closed 'a.log.{n}'"));
+    }
+    let done = run.term().code(0).silent_about(&["before it was seen"]);
+    for line in ["one", "two", "three", "four"] {
+        assert_eq!(done.stdout.matches(&format!("\"{line}\"")).count(), 1, "{line}");
     }
 }

@@ -1,5 +1,6 @@
 //! Directories under watch: names that come, go and move lead to looks at the files concerned.
 
+use super::file::FileId;
 use super::names::origins;
 use super::rows::target;
 use super::state::{Grave, State};
@@ -40,6 +41,8 @@ struct Dir {
 struct Orphan {
     at: PathBuf,
     live: Rc<Path>,
+    /// The file that was found there, which is followed.
+    id: Option<FileId>,
     /// Batches of events since it went there.
     looks: u32,
 }
@@ -85,9 +88,9 @@ impl Dirs {
         }
     }
 
-    /// The file that went to `name` is read to its end: it is not to be taken for a new one there.
-    pub fn settled(&mut self, name: &Path) {
-        self.orphans.retain(|o| o.at != name);
+    /// A file, `name` as far as is known, is read to its end: it is not to be taken for a new one where it went.
+    pub fn settled(&mut self, name: &Path, id: FileId) {
+        self.orphans.retain(|o| o.at != name && o.id != Some(id));
     }
 
     /// Sorts a batch of events into what is to be done.
@@ -151,7 +154,7 @@ impl Dirs {
             && live.is_none()
             && self.orphans.len() < ORPHANS
         {
-            self.orphans.push(Orphan { at: path, live: from, looks: 0 });
+            self.orphans.push(Orphan { at: path, live: from, id: None, looks: 0 });
         }
     }
 }
@@ -203,13 +206,18 @@ impl State {
         // The older files first, so that lines keep their order.
         let mut orphans = std::mem::take(&mut self.dirs.borrow_mut().orphans);
         for orphan in &mut orphans {
-            self.adopt_rotated(&orphan.at, &orphan.live);
+            orphan.id = self.adopt_rotated(&orphan.at, &orphan.live).or(orphan.id);
             orphan.looks += 1;
         }
+        let found: Vec<_> = orphans.iter().filter_map(|o| Some((o.id?, o.at.clone()))).collect();
         orphans.retain(|o| o.looks < LOOKS);
         self.dirs.borrow_mut().orphans = orphans;
         for path in &asked.looks {
             self.look(path);
+        }
+        // Those that were still under their old names until then.
+        for (id, at) in found {
+            self.went(id, &at);
         }
         if asked.rescan {
             self.scan().await;

@@ -278,25 +278,18 @@ impl State {
         self.queue(slot);
     }
 
-    /// Follows a rotated file that is not known, under the name it was rotated from.
-    pub fn adopt_rotated(&self, at: &Path, live: &Path) {
-        let Ok(stat) = rustix::fs::stat(at) else { return };
+    /// Follows a rotated file that is not known, under the name it was rotated from. Answers which file is followed there.
+    pub fn adopt_rotated(&self, at: &Path, live: &Path) -> Option<FileId> {
+        let stat = rustix::fs::stat(at).ok()?;
         let id = FileId::of(&stat);
-        let known = self.files.borrow().with_id(id);
-        if let Some(slot) = known {
-            let mut files = self.files.borrow_mut();
-            if let Some(file) = files.get_mut(slot)
-                && file.away.is_some()
-            {
-                file.name = at.into();
-            }
-            return;
+        if self.went(id, at) {
+            return Some(id);
         }
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || is_compressed(at) {
-            return;
+            return None;
         }
-        let Some(tag) = self.tag_of(live, id) else { return };
-        let Some(fd) = self.open_as(at, id) else { return };
+        let tag = self.tag_of(live, id)?;
+        let fd = self.open_as(at, id)?;
         log::debug!(
             "[{}] '{}' was rotated from '{}' before it was seen",
             self.cx.label(),
@@ -308,5 +301,16 @@ impl State {
         let (path, name) = (live, at.into());
         let (copy_of, undecided) = (None, false);
         self.follow(Opened { path, name, tag, id, fd, offset: 0, ledger, away: true, copy_of, undecided });
+        Some(id)
+    }
+
+    /// A file was found at `at`; whether it is followed. One that no pattern leads to has that name from now on.
+    pub fn went(&self, id: FileId, at: &Path) -> bool {
+        let mut files = self.files.borrow_mut();
+        let Some(slot) = files.with_id(id) else { return false };
+        if let Some(file) = files.get_mut(slot).filter(|f| f.away.is_some()) {
+            file.name = at.into();
+        }
+        true
     }
 }

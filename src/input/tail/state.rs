@@ -159,7 +159,7 @@ impl State {
     /// Closes a file that is away and read to its end.
     pub fn close(&self, slot: Slot) {
         let Some(file) = self.release(slot) else { return };
-        self.dirs.borrow_mut().settled(&file.name);
+        self.dirs.borrow_mut().settled(&file.name, file.id);
         if let Some(fd) = &file.fd
             && self.conf.file_cache_advise
         {
