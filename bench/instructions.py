@@ -18,7 +18,8 @@ import sys
 import tempfile
 import threading
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from run import ROOT, discard
+
 WANT = os.path.join(ROOT, "bench", "instructions.tsv")
 FEW, MANY = 20_000, 120_000
 # A row may differ by so much from what is written down.
@@ -39,14 +40,6 @@ def build():
     env = dict(os.environ, RUSTFLAGS=" ".join(flags), CARGO_TARGET_DIR=target)
     subprocess.run(["cargo", "build", "--release", "--bin", "collector"], cwd=ROOT, env=env, check=True)
     return os.path.join(target, "release", "collector")
-
-
-def discard(listener):
-    """A peer that reads everything, one connection after the other."""
-    while True:
-        stream, _ = listener.accept()
-        while stream.recv(1 << 16):
-            pass
 
 
 def nginx(count):
