@@ -61,7 +61,7 @@ fn our_output_ships_to_a_receiver_that_is_killed() {
     );
     lab.write("in.log", (0..LINES / 2).map(|n| format!("{{\"n\":{n}}}\n")).collect::<String>());
     let sender = lab.start(&format!(
-        "[SERVICE]\n    Flush 0.05\n    scheduler.base 1\n    scheduler.cap 1\n[INPUT]\n    Name tail\n    Path in.log\n    Read_from_Head on\n    Parser json\n    Mem_Buf_Limit 1M\n[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"
+        "[SERVICE]\n    Flush 0.05\n    Grace 30\n    scheduler.base 1\n    scheduler.cap 1\n[INPUT]\n    Name tail\n    Path in.log\n    Read_from_Head on\n    Parser json\n    Mem_Buf_Limit 1M\n[OUTPUT]\n    Name es\n    Match *\n    Host 127.0.0.1\n    Port {port}\n"
     ));
     let count = || {
         let text = std::fs::read_to_string(out.join("all")).unwrap_or_default();
@@ -87,8 +87,9 @@ fn our_output_ships_to_a_receiver_that_is_killed() {
     }
     let run = lab.spawn(&["-c", "receiver.conf"]);
     assert!(until(|| count() == LINES), "{} of {LINES} arrived\n{}", count(), run.show(None));
-    run.term().code(0);
+    // The sender first: what arrived just before a kill, unanswered, it has to send again.
     sender.term().code(0).says(&["output es.0: 30000 records"]);
+    run.term().code(0);
 }
 
 /// A Python with these packages, in an environment of its own.

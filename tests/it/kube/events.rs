@@ -94,6 +94,8 @@ fn a_restart_repeats_nothing_and_loses_nothing() {
     let mut run = start(&lab, &kube, keys);
     run.wait_stdout("\"b\"");
     assert_eq!(got(&run.term().code(0).stdout), ["a 1", "b 1"]);
+    let left = || lab.wait("the end of the watch", || kube.watches() == 0);
+    left();
     // While it is away: one more, one counted up, one that went.
     kube.put("events", event("c", 1, 1));
     kube.put("events", event("a", 2, 1));
@@ -104,6 +106,7 @@ fn a_restart_repeats_nothing_and_loses_nothing() {
     kube.put("events", event("d", 1, 0));
     run.wait_stdout("\"d\"");
     assert_eq!(got(&run.kill().stdout), ["a 2", "c 1", "d 1"]);
+    left();
     // Killed: what was written to the DB by then is not repeated, the rest is; nothing is missing.
     let mut run = start(&lab, &kube, keys);
     lab.wait("a watch", || kube.watches() == 1);
@@ -111,6 +114,7 @@ fn a_restart_repeats_nothing_and_loses_nothing() {
     run.wait_stdout("\"e\"");
     let names = got(&run.term().code(0).stdout);
     assert!(names.ends_with(&["e 1".to_owned()]) && !names.contains(&"b 1".to_owned()), "{names:?}");
+    left();
     let run = start(&lab, &kube, keys);
     lab.wait("a watch", || kube.watches() == 1);
     assert_eq!(run.term().code(0).stdout, "", "all of it was delivered");

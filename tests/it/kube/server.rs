@@ -6,7 +6,7 @@
 use crate::lab::Peer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Result, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -489,7 +489,10 @@ fn watch(shared: &Shared, asked: &Asked, to: &mut impl Write, look: &TcpStream) 
         state = shared.changed.wait_timeout(state, Duration::from_millis(50)).unwrap_or_else(|e| e.into_inner()).0;
         // A client that left is no open watch.
         look.set_nonblocking(true)?;
-        let left = matches!(look.peek(&mut [0]), Ok(0));
+        let left = match look.peek(&mut [0]) {
+            Ok(bytes) => bytes == 0,
+            Err(e) => e.kind() != ErrorKind::WouldBlock,
+        };
         look.set_nonblocking(false)?;
         if left {
             return Ok(());
