@@ -105,11 +105,22 @@ pub(super) fn second(ops: &[Op], firsts: &[First], at: usize, set: ByteSet) -> B
 }
 
 /// Whether the rest from `at` on cannot fail, or what fails there no longer concerns what came before.
-pub(super) fn is_settled(ops: &[Op], mut at: usize) -> bool {
+pub(super) fn is_settled(ops: &[Op], at: usize) -> bool {
+    // Choices one behind the other can be met in very many ways.
+    settles(ops, at, &mut 64)
+}
+
+fn settles(ops: &[Op], mut at: usize, steps: &mut u32) -> bool {
     loop {
+        *steps = steps.saturating_sub(1);
         match ops.get(at) {
-            Some(Op::Save(_)) => at += 1,
+            _ if *steps == 0 => return false,
+            Some(Op::Save(_) | Op::Run { min: 0, .. }) => at += 1,
             Some(Op::Jump(to)) if *to > at => at = *to,
+            // When one way fails the other one is tried.
+            Some(Op::Split { prefer, other }) if *prefer > at && *other > at => {
+                return settles(ops, *prefer, steps) || settles(ops, *other, steps);
+            }
             Some(Op::Match | Op::Commit | Op::Return | Op::Refuse) => return true,
             _ => return false,
         }

@@ -147,11 +147,10 @@ impl Machine<'_> {
         self.group(group, from, end);
     }
 
+    /// Notes a group. Number 0 is none: its place is filled in at the end.
     #[inline(always)]
     pub(super) fn group(&mut self, group: u16, from: usize, end: usize) {
-        if group != 0
-            && let Some(span) = self.slots.get_mut(usize::from(group))
-        {
+        if let Some(span) = self.slots.get_mut(usize::from(group)) {
             *span = (from as u32, end as u32);
         }
     }

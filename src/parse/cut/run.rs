@@ -5,7 +5,7 @@ use super::fuse::Code;
 use super::inst::Inst;
 use super::machine::{Machine, Stack};
 use super::op::Look;
-use super::scan::{Scan, lane_at, until, while_next};
+use super::scan::{Scan, lane_at, until, until_two, while_next};
 
 /// Start and end of a group.
 pub(in super::super) type Span = (u32, u32);
@@ -38,8 +38,8 @@ pub(super) fn run(code: &Code, text: &[u8], start: usize, slots: &mut [Span], ef
         // An arm that succeeds says where to go on; one that does not falls through to going back.
         match *inst {
             Inst::FieldOne { byte, group, min } => {
-                let stop = until(byte, text, at);
-                if stop < text.len() && stop >= at + usize::from(min) {
+                let (stop, found) = until(byte, text, at);
+                if found && stop >= at + usize::from(min) {
                     m.group(group, at, stop);
                     (pc, at) = (pc + 1, stop + 1);
                     continue;
@@ -47,7 +47,7 @@ pub(super) fn run(code: &Code, text: &[u8], start: usize, slots: &mut [Span], ef
                 at = stop;
             }
             Inst::FieldLit { byte, group, min, len, word } => {
-                let stop = until(byte, text, at);
+                let (stop, _) = until(byte, text, at);
                 if stop >= at + usize::from(min) && is_bytes(text, stop, word, len) {
                     m.group(group, at, stop);
                     (pc, at) = (pc + 1, stop + usize::from(len));
@@ -56,7 +56,7 @@ pub(super) fn run(code: &Code, text: &[u8], start: usize, slots: &mut [Span], ef
                 at = stop;
             }
             Inst::Field { scan, group, min, len, word } => {
-                let stop = code.tables.forward(scan, text, at);
+                let stop = any_forward(code, scan, text, at);
                 if stop >= at + usize::from(min) && is_bytes(text, stop, word, len) {
                     m.group(group, at, stop);
                     (pc, at) = (pc + 1, stop + usize::from(len));
@@ -173,14 +173,20 @@ pub(super) fn run(code: &Code, text: &[u8], start: usize, slots: &mut [Span], ef
     }
 }
 
-/// Where a run stops; the common kinds of run without a call.
+/// Where a run stops; the common kinds of run without a detour.
 #[inline(always)]
 fn forward(code: &Code, scan: Scan, text: &[u8], at: usize) -> usize {
     match scan {
-        Scan::One(byte) => until(byte, text, at),
+        Scan::One(byte) => until(byte, text, at).0,
+        Scan::Two(a, b) => until_two(a, b, text, at),
         Scan::While(byte) => while_next(byte, text, at),
-        _ => code.tables.forward(scan, text, at),
+        _ => any_forward(code, scan, text, at),
     }
+}
+
+#[inline(never)]
+fn any_forward(code: &Code, scan: Scan, text: &[u8], at: usize) -> usize {
+    code.tables.forward(scan, text, at)
 }
 
 /// Whether the `len` (1 to 8) bytes at `at` are those of `word`.

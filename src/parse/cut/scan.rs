@@ -1,9 +1,9 @@
 //! Finding the byte at which a run of others stops.
 //!
-//! Fields are short, so eight bytes at a time in an ordinary register beat a call into vector code; long ones go on
-//! with `memchr`.
+//! Fields are short, so looking at a lane in place beats a call; long ones go on with `memchr`.
 
 use super::set::ByteSet;
+use crate::util::lane::{LANE, equal, outside};
 
 /// How the bytes that stop a run are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +36,8 @@ pub(super) struct Tables {
     pairs: Vec<[u8; 4]>,
 }
 
-const ONES: u64 = u64::MAX / 255;
-const HIGHS: u64 = ONES * 128;
-/// After this many bytes a long run is left to `memchr`.
-const NEAR: usize = 48;
+/// After this many lanes a long run is left to `memchr`.
+const NEAR: usize = 3;
 
 impl Tables {
     /// The best way to stop at the bytes of `stop`.
@@ -72,37 +70,34 @@ impl Tables {
     }
 
     /// The first byte at or behind `from` that stops the run, or the length of the text.
-    #[inline(never)]
+    ///
+    /// Each kind is a function of its own: one for all would save and restore registers that only the longest needs.
+    #[inline]
     pub(super) fn forward(&self, scan: Scan, text: &[u8], from: usize) -> usize {
         match scan {
-            Scan::One(a) => until(a, text, from),
-            Scan::Two(a, b) => {
-                let (a8, b8) = (splat(a), splat(b));
-                let stop = |w| zero_bytes(w ^ a8) | zero_bytes(w ^ b8);
-                near(text, from, stop, |far| memchr::memchr2(a, b, far))
-            }
-            Scan::Three(a, b, c) => {
-                let (a8, b8, c8) = (splat(a), splat(b), splat(c));
-                let stop = |w| zero_bytes(w ^ a8) | zero_bytes(w ^ b8) | zero_bytes(w ^ c8);
-                near(text, from, stop, |far| memchr::memchr3(a, b, c, far))
-            }
+            Scan::One(a) => until(a, text, from).0,
+            Scan::Two(a, b) => until_two(a, b, text, from),
+            Scan::Three(a, b, c) => until_three(a, b, c, text, from),
             Scan::While(byte) => while_next(byte, text, from),
-            Scan::Outside(low, high) => every(text, from, |w| !inside(w, low, high) & HIGHS),
-            Scan::Outside2(at) => {
-                let [a, b, c, d] = self.pairs.get(usize::from(at)).copied().unwrap_or_default();
-                every(text, from, |w| !(inside(w, a, b) | inside(w, c, d)) & HIGHS)
-            }
+            Scan::Outside(low, high) => while_inside(low, high, text, from),
+            Scan::Outside2(at) => self.inside_two(usize::from(at), text, from),
             Scan::Low(at) => self.low(usize::from(at), text, from),
             Scan::Table(at) => self.table(usize::from(at), text, from),
             Scan::End => text.len(),
         }
     }
 
+    #[inline(never)]
+    fn inside_two(&self, at: usize, text: &[u8], from: usize) -> usize {
+        let [a, b, c, d] = self.pairs.get(at).copied().unwrap_or_default();
+        every(text, from, |lane| outside(lane, a, b) & outside(lane, c, d))
+    }
+
+    #[inline(never)]
     fn low(&self, at: usize, text: &[u8], mut from: usize) -> usize {
         let Some(table) = self.tables.get(at) else { return from };
         loop {
-            // Exact for the first byte found, and only for that one.
-            let found = every(text, from, |w| w.wrapping_sub(ONES * 0x21) & !w & HIGHS);
+            let found = every(text, from, |lane| outside(lane, 0x21, 0xff));
             match text.get(found) {
                 Some(&b) if table[usize::from(b)] == 0 => from = found + 1,
                 _ => return found,
@@ -110,6 +105,7 @@ impl Tables {
         }
     }
 
+    #[inline(never)]
     fn table(&self, at: usize, text: &[u8], from: usize) -> usize {
         let Some(table) = self.tables.get(at) else { return from };
         let mut at = from;
@@ -162,13 +158,17 @@ pub(super) fn lane_at<const N: usize>(text: &[u8], from: usize) -> Option<&[u8; 
     text.get(from..from + N)?.first_chunk()
 }
 
-/// The first `byte` at or behind `from`, or the length of the text.
+/// The first `byte` at or behind `from`, or the length of the text; and whether there is such a byte.
 #[inline(always)]
-pub(super) fn until(byte: u8, text: &[u8], from: usize) -> usize {
-    match lane_at(text, from) {
-        Some(lane) => lane_find(byte, lane).map_or_else(|| until_far(byte, text, from + 16), |at| from + at),
-        None => until_near(byte, text, from),
+pub(super) fn until(byte: u8, text: &[u8], from: usize) -> (usize, bool) {
+    for at in [from, from + LANE] {
+        let Some(lane) = lane_at(text, at) else { return until_near(byte, text, at) };
+        let marks = equal(lane, byte);
+        if marks != 0 {
+            return (at + lowest(marks), true);
+        }
     }
+    until_far(byte, text, from + 2 * LANE)
 }
 
 /// The first byte at or behind `from` that is not `byte`.
@@ -181,126 +181,102 @@ pub(super) fn while_next(byte: u8, text: &[u8], from: usize) -> usize {
     at
 }
 
+#[inline(never)]
+pub(super) fn until_two(a: u8, b: u8, text: &[u8], from: usize) -> usize {
+    near(text, from, |lane| equal(lane, a) | equal(lane, b), |at| two_far(a, b, text, at))
+}
+
+#[inline(never)]
+fn until_three(a: u8, b: u8, c: u8, text: &[u8], from: usize) -> usize {
+    let stop = |lane: &_| equal(lane, a) | equal(lane, b) | equal(lane, c);
+    near(text, from, stop, |at| three_far(a, b, c, text, at))
+}
+
+#[inline(never)]
+fn while_inside(low: u8, high: u8, text: &[u8], from: usize) -> usize {
+    every(text, from, |lane| outside(lane, low, high))
+}
+
 /// The rest of a run of which a lane has been looked at already.
 #[inline(never)]
-fn until_far(byte: u8, text: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(lane) = lane_at(text, at) {
-        if let Some(found) = lane_find(byte, lane) {
-            return at + found;
-        }
-        at += 16;
-        if at - from >= NEAR {
-            let rest = text.get(at..).unwrap_or_default();
-            return at + memchr::memchr(byte, rest).unwrap_or(rest.len());
-        }
-    }
-    // The text's last lane begins in what has been looked at: there it holds no such byte.
-    let last = text.last_chunk::<16>().and_then(|lane| lane_find(byte, lane));
-    last.map_or(text.len(), |found| text.len() - 16 + found)
+fn until_far(byte: u8, text: &[u8], from: usize) -> (usize, bool) {
+    let stop = near(text, from, |lane| equal(lane, byte), |at| one_far(byte, text, at));
+    (stop, stop < text.len())
 }
 
 /// A run within the last bytes of the text.
 #[inline(never)]
-fn until_near(byte: u8, text: &[u8], from: usize) -> usize {
-    let bytes = splat(byte);
-    last_lane(text, from, |w| zero_bytes(w ^ bytes))
+fn until_near(byte: u8, text: &[u8], from: usize) -> (usize, bool) {
+    let stop = last_lane(text, from, |lane| equal(lane, byte));
+    (stop, stop < text.len())
 }
 
-/// The first `byte` of a lane, by vector code where the processor surely has it.
+/// The number of the lowest bit.
 #[inline(always)]
-fn lane_find(byte: u8, lane: &[u8; 16]) -> Option<usize> {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(finder) = memchr::arch::x86_64::sse2::memchr::One::new(byte) {
-        return finder.find(lane);
-    }
-    #[cfg(target_arch = "aarch64")]
-    if let Some(finder) = memchr::arch::aarch64::neon::memchr::One::new(byte) {
-        return finder.find(lane);
-    }
-    let bytes = splat(byte);
-    first_stop(lane, &|w| zero_bytes(w ^ bytes))
+fn lowest(marks: u32) -> usize {
+    marks.trailing_zeros() as usize
 }
 
-fn splat(b: u8) -> u64 {
-    ONES * u64::from(b)
+// What goes on far away is called as the last thing, so that the functions above need no registers of their own.
+
+#[inline(never)]
+fn one_far(byte: u8, text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + memchr::memchr(byte, rest).unwrap_or(rest.len())
 }
 
-/// Sets the high bit of the lowest zero byte; bits above it mean nothing.
-fn zero_bytes(w: u64) -> u64 {
-    w.wrapping_sub(ONES) & !w & HIGHS
+#[inline(never)]
+fn two_far(a: u8, b: u8, text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + memchr::memchr2(a, b, rest).unwrap_or(rest.len())
 }
 
-/// Sets the high bit of each byte from `low` to `high`, which are ASCII.
-fn inside(w: u64, low: u8, high: u8) -> u64 {
-    let plain = w & !HIGHS;
-    let at_least = plain + ONES * u64::from(0x80 - low);
-    let above = plain + ONES * u64::from(0x7f - high);
-    at_least & !above & !w & HIGHS
+#[inline(never)]
+fn three_far(a: u8, b: u8, c: u8, text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + memchr::memchr3(a, b, c, rest).unwrap_or(rest.len())
 }
 
-/// Looks at a few words, then hands the rest of a long run to `far`.
+/// Looks at a few lanes, then hands the rest of a long run to `far`.
 #[inline(always)]
-fn near(text: &[u8], from: usize, stop: impl Fn(u64) -> u64, far: impl Fn(&[u8]) -> Option<usize>) -> usize {
+fn near(text: &[u8], from: usize, stop: impl Fn(&[u8; LANE]) -> u32, far: impl Fn(usize) -> usize) -> usize {
+    for n in 0..NEAR {
+        let at = from + n * LANE;
+        let Some(lane) = lane_at(text, at) else { return last_lane(text, at, stop) };
+        let marks = stop(lane);
+        if marks != 0 {
+            return at + lowest(marks);
+        }
+    }
+    far(from + NEAR * LANE)
+}
+
+/// Looks at lanes to the end of the text.
+#[inline(always)]
+fn every(text: &[u8], from: usize, stop: impl Fn(&[u8; LANE]) -> u32) -> usize {
     let mut at = from;
     while let Some(lane) = lane_at(text, at) {
-        if let Some(found) = first_stop(lane, &stop) {
-            return at + found;
+        let marks = stop(lane);
+        if marks != 0 {
+            return at + lowest(marks);
         }
-        at += 16;
-        if at - from >= NEAR {
-            let rest = text.get(at..).unwrap_or_default();
-            return at + far(rest).unwrap_or(rest.len());
-        }
+        at += LANE;
     }
     last_lane(text, at, stop)
-}
-
-/// Looks at words to the end of the text.
-#[inline(always)]
-fn every(text: &[u8], from: usize, stop: impl Fn(u64) -> u64) -> usize {
-    let mut at = from;
-    while let Some(lane) = lane_at(text, at) {
-        if let Some(found) = first_stop(lane, &stop) {
-            return at + found;
-        }
-        at += 16;
-    }
-    last_lane(text, at, stop)
-}
-
-#[inline(always)]
-fn first_stop(lane: &[u8; 16], stop: &impl Fn(u64) -> u64) -> Option<usize> {
-    let (low, high) = halves(lane);
-    let (low, high) = (stop(low), stop(high));
-    if low | high == 0 {
-        return None;
-    }
-    let bits = if low != 0 { low.trailing_zeros() } else { 64 + high.trailing_zeros() };
-    Some((bits / 8) as usize)
 }
 
 /// The last bytes of the text, fewer than a lane: read as part of the text's last lane when there is one.
 #[inline(always)]
-fn last_lane(text: &[u8], at: usize, stop: impl Fn(u64) -> u64) -> usize {
-    if let Some(lane) = text.last_chunk::<16>() {
-        let base = text.len() - 16;
-        let (low, high) = halves(lane);
-        // The bytes before `at` are shifted out first: what they set could reach over the place looked for.
-        let skip = 8 * at.saturating_sub(base).min(16) as u32;
-        let word = (u128::from(high) << 64 | u128::from(low)).checked_shr(skip).unwrap_or(0);
-        let (low, high) = (stop(word as u64), stop((word >> 64) as u64));
-        let mask = u128::from(high) << 64 | u128::from(low);
-        let found = at + (mask.trailing_zeros() / 8) as usize;
-        return found.min(text.len());
+fn last_lane(text: &[u8], at: usize, stop: impl Fn(&[u8; LANE]) -> u32) -> usize {
+    if let Some(lane) = text.last_chunk() {
+        let before = at.saturating_sub(text.len() - LANE).min(LANE);
+        // Without a mark this is the end of the text.
+        return at.min(text.len()) + lowest(stop(lane) >> before | 1 << (LANE - before));
     }
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().position(|&b| stop(u64::from(b)) & 0x80 != 0).unwrap_or(rest.len())
-}
-
-fn halves(lane: &[u8; 16]) -> (u64, u64) {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *lane;
-    (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p]))
+    let mut lane = [0; LANE];
+    lane.iter_mut().zip(text).for_each(|(to, b)| *to = *b);
+    let at = at.min(text.len());
+    at + lowest(stop(&lane) >> at | 1 << (text.len() - at))
 }
 
 #[cfg(test)]

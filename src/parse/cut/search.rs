@@ -85,12 +85,20 @@ impl Program {
         if text.len() >= UNSET as usize {
             return Found::GaveUp;
         }
-        self.search_with(Effort::quick(text.len()), text, slots)
+        let (mut effort, mut from) = (Effort::quick(text.len()), 0);
+        // Most patterns for lines begin where the text does.
+        if matches!(self.starts, Starts::Text | Starts::Lines) && !text.first().is_some_and(|&b| is_inside(b)) {
+            match self.attempt(text, 0, slots, &mut effort) {
+                Tried::Hit(end) => return Found::Hit(0, end),
+                Tried::Miss => from = 1,
+                Tried::GaveUp => {}
+            }
+        }
+        self.search_from(from, effort, text, slots)
     }
 
-    #[inline(always)]
-    fn search_with(&self, mut effort: Effort, text: &[u8], slots: &mut [Span]) -> Found {
-        let mut from = 0;
+    #[inline(never)]
+    fn search_from(&self, mut from: usize, mut effort: Effort, text: &[u8], slots: &mut [Span]) -> Found {
         while let Some(at) = self.starts.next(text, from) {
             from = at + 1;
             // No match begins inside a character.
@@ -130,7 +138,7 @@ impl Program {
     #[cfg(test)]
     pub(in super::super) fn search_carefully(&self, text: &[u8], slots: &mut [Span]) -> Found {
         match Effort::careful(&self.code, text.len()) {
-            Some(careful) => self.search_with(careful, text, slots),
+            Some(careful) => self.search_from(0, careful, text, slots),
             None => Found::GaveUp,
         }
     }
