@@ -26,6 +26,8 @@ pub(super) struct Fields {
     pub offset: i32,
     /// Where the digits of the fraction stood.
     pub fraction: (usize, usize),
+    /// Where the two digits of the second stood, when they are known to be two.
+    pub second_at: Option<usize>,
 }
 
 /// Where reading ended.
@@ -45,7 +47,11 @@ pub(super) fn read(ops: &[Op], text: &[u8], fields: &mut Fields) -> End {
     while let Some((&op, next)) = left.split_first() {
         if let Op::Try(usual) = op {
             (rest, left) = match try_usual(usual, rest, fields) {
-                Some(after) => (after, next.get(usual.steps()..).unwrap_or_default()),
+                Some(after) => {
+                    // Every shape ends with the second.
+                    fields.second_at = (text.len() - after.len()).checked_sub(2);
+                    (after, next.get(usual.steps()..).unwrap_or_default())
+                }
                 None => (rest, next),
             };
             continue;
@@ -106,7 +112,10 @@ fn step<'a>(op: Op, rest: &'a [u8], total: usize, fields: &mut Fields) -> Option
             (afternoon || word.eq_ignore_ascii_case(b"am")).then_some(after)
         }
         Op::Minute => small(rest, 0, 59, &mut fields.minute),
-        Op::Second => small(rest, 0, 60, &mut fields.second),
+        Op::Second => {
+            fields.second_at = None;
+            small(rest, 0, 60, &mut fields.second)
+        }
         Op::Fraction => {
             let (nanos, after) = fraction(rest)?;
             fields.nanos = nanos;
