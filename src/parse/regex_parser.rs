@@ -1,5 +1,6 @@
 //! `Format regex`: the named groups of a pattern become fields.
 
+use super::cut::UNSET;
 use super::decode_field::DecodeFields;
 use super::fields::Fields;
 use super::regex::{Regex, RegexError, Slots};
@@ -20,12 +21,14 @@ pub struct Pattern {
 #[derive(Debug)]
 struct Group {
     key: Key,
-    /// The group's number; where several share the name, that of the first one.
-    number: usize,
-    /// The place of its name among those of the pattern, when several groups share it.
-    shared: Option<usize>,
     becomes: Becomes,
+    /// The group's number; [`SHARED`] where several have its name.
+    number: u32,
+    /// The place of its name among those of the pattern.
+    place: u32,
 }
+
+const SHARED: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Becomes {
@@ -49,7 +52,8 @@ impl Pattern {
                 Type::Text => Becomes::Text,
                 other => Becomes::Typed(other),
             };
-            Some(Group { key, number, shared: (!others.is_empty()).then_some(place), becomes })
+            let number = if others.is_empty() { number as u32 } else { SHARED };
+            Some(Group { key, becomes, number, place: place as u32 })
         };
         let groups = regex.names().iter().enumerate().filter_map(group).collect();
         Ok(Self { regex, groups, skip_empty })
@@ -80,20 +84,26 @@ impl Parser for RegexParser {
         let mark = batch.begin();
         let mut time = None;
         let (arena, tape) = batch.parts_mut();
+        let slots = self.slots.spans();
         tape.reserve(groups.len());
         for group in groups {
-            let found = match group.shared {
-                None => self.slots.get(group.number),
-                Some(name) => regex.named(&self.slots, name),
+            let (start, end) = match slots.get(group.number as usize) {
+                Some(&slot) => part(slot),
+                // Nothing is at that number: several groups share the name.
+                None => named(regex, &self.slots, group.place),
             };
-            let (start, end) = found.unwrap_or_default();
             if start == end && *skip_empty {
                 continue;
             }
-            let span = text.sub(start, end);
+            // A span that could not be is an empty one.
+            let span = Span { at: text.at.wrapping_add(start), len: end.wrapping_sub(start) };
             // Each arm pushes for itself: a cell that is first put together on the stack costs a stalled load.
+            if group.becomes == Becomes::Text {
+                tape.push(Cell::str(group.key, span, 0));
+                continue;
+            }
             match group.becomes {
-                Becomes::Text => tape.push(Cell::str(group.key, span, 0)),
+                Becomes::Text => {}
                 Becomes::Time => {
                     if self.fields.read_time(arena.get(span), now, &mut time) {
                         tape.push(Cell::str(group.key, span, 0));
@@ -110,6 +120,17 @@ impl Parser for RegexParser {
         }
         Parsed::Hit(time)
     }
+}
+
+/// Start and end of a group; an empty one where it took no part. A start alone does not count.
+#[inline(always)]
+fn part((start, end): (u32, u32)) -> (u32, u32) {
+    if end == UNSET { (0, 0) } else { (start, end) }
+}
+
+#[cold]
+fn named(regex: &Regex, slots: &Slots, place: u32) -> (u32, u32) {
+    regex.named(slots, place as usize).map_or((0, 0), |(start, end)| (start as u32, end as u32))
 }
 
 #[cfg(test)]

@@ -160,7 +160,20 @@ impl Lines {
         at
     }
 
+    #[inline]
     fn line(&mut self, batch: &mut Batch, text: Span, offset: u64, path: Option<Cell>, now: Time, out: &mut Yield) {
+        let bytes = batch.arena().get(text);
+        let len = bytes.len() - usize::from(bytes.last() == Some(&b'\r'));
+        if len > self.max || bytes.first() == Some(&0) {
+            self.odd(batch, text, offset, path, now, out);
+        } else if len > 0 || !self.skip_empty {
+            self.record(batch, text.sub(0, len), offset, path, now, out);
+        }
+    }
+
+    /// A line that is too long, or may begin with a hole.
+    #[cold]
+    fn odd(&mut self, batch: &mut Batch, text: Span, offset: u64, path: Option<Cell>, now: Time, out: &mut Yield) {
         let bytes = batch.arena().get(text);
         let hole = match bytes.first() {
             Some(0) => bytes.iter().position(|&b| b != 0).filter(|&run| run >= HOLE).unwrap_or(0),
@@ -190,6 +203,7 @@ impl Lines {
     }
 
     /// One record of a line, or of a piece of it.
+    #[inline]
     pub fn record(
         &mut self,
         batch: &mut Batch,
@@ -199,9 +213,8 @@ impl Lines {
         now: Time,
         out: &mut Yield,
     ) {
-        if let Some(join) = &mut self.join {
-            out.records += join.line(batch, &Place { text, offset, path, now }, self.key, self.offset_key);
-            return;
+        if self.join.is_some() {
+            return self.joined(batch, &Place { text, offset, path, now }, out);
         }
         let mark = batch.begin();
         let mut time = now;
@@ -216,6 +229,13 @@ impl Lines {
         }
         batch.finish_at(mark, time, offset);
         out.records += 1;
+    }
+
+    #[inline(never)]
+    fn joined(&mut self, batch: &mut Batch, place: &Place, out: &mut Yield) {
+        if let Some(join) = &mut self.join {
+            out.records += join.line(batch, place, self.key, self.offset_key);
+        }
     }
 }
 

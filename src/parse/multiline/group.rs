@@ -20,6 +20,7 @@ pub struct Around {
 
 impl Around {
     /// Writes it, for a line that begins at `offset`, in bytes.
+    #[inline]
     pub fn push(self, batch: &mut Batch, offset: u64) {
         if let Some(cell) = self.path {
             batch.push(cell);

@@ -55,6 +55,12 @@ impl Slots {
         }
     }
 
+    /// Start and end of each group, [`UNSET`] for one that took no part.
+    #[inline]
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
     /// Takes over what another engine found.
     fn fill(&mut self, found: impl Iterator<Item = Option<(usize, usize)>>) {
         self.spans.clear();
