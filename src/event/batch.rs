@@ -139,6 +139,13 @@ impl Batch {
         self.cells(r.meta_first, r.meta_cells)
     }
 
+    /// Time, metadata and body of record `i`.
+    #[inline]
+    pub(super) fn parts(&self, i: usize) -> (Time, Cells<'_>, Cells<'_>) {
+        let r = self.rec(i);
+        (r.time, self.cells(r.meta_first, r.meta_cells), self.cells(r.first, r.cells))
+    }
+
     #[inline]
     fn cells(&self, first: u32, cells: u32) -> Cells<'_> {
         let from = first as usize;

@@ -43,6 +43,9 @@ impl Batch {
     /// Removes the dropped ones among the fresh records, which stay fresh; returns how many there were.
     pub fn sweep(&mut self) -> usize {
         let before = self.recs.len();
+        if !self.recs.iter().skip(self.fresh).any(|r| r.first == DROPPED) {
+            return 0;
+        }
         let mut keep = self.fresh;
         for i in self.fresh..before {
             if self.recs[i].first != DROPPED {

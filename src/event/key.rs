@@ -4,9 +4,12 @@
 //! grows and is bounded: once [`DYNAMIC_MAX`] names came out of data, further ones stay in their batch's arena
 //! (a *local* key), so that hostile input with ever-new keys cannot grow the process.
 
+use crate::util::short::Short;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
-use std::sync::{LazyLock, Mutex, OnceLock};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 /// Names that data may add to the table; names from configuration always fit.
 pub const DYNAMIC_MAX: usize = 12 * 1024;
@@ -23,13 +26,12 @@ struct Info {
     name: &'static [u8],
     /// `"name":` with escapes, or empty when the name is not printable ASCII (its form depends on the output's settings).
     json: &'static [u8],
+    /// `"name":"`, as it stands before a text; none for names that are long or have no `json`.
+    ready: Option<Short>,
 }
 
-/// In segments made when first needed: one static array would take its full size in the program file.
-static TABLE: [OnceLock<Segment>; SEGMENTS] = [const { OnceLock::new() }; SEGMENTS];
-type Segment = Box<[OnceLock<Info>; SEGMENT]>;
-const SEGMENT: usize = 256;
-const SEGMENTS: usize = TABLE_MAX / SEGMENT;
+/// By number; null where no key has it yet.
+static TABLE: [AtomicPtr<Info>; TABLE_MAX] = [const { AtomicPtr::new(ptr::null_mut()) }; TABLE_MAX];
 
 static NAMES: LazyLock<Mutex<FxHashMap<&'static [u8], Key>>> = LazyLock::new(Mutex::default);
 
@@ -91,9 +93,18 @@ impl Key {
         self.info().map(|i| i.json).filter(|j| !j.is_empty())
     }
 
+    /// `"name":"`, to be copied as a whole; `None` when the name is long or has to be written with escapes.
     #[inline]
+    pub fn ready(self) -> Option<&'static Short> {
+        self.info()?.ready.as_ref()
+    }
+
+    #[inline]
+    #[allow(unsafe_code)]
     fn info(self) -> Option<&'static Info> {
-        TABLE.get(self.0 as usize / SEGMENT)?.get()?.get(self.0 as usize % SEGMENT)?.get()
+        let info = TABLE.get(self.0 as usize)?.load(Ordering::Acquire);
+        // SAFETY: it is null or was leaked by `insert`, which stores it whole; nobody changes it after that.
+        unsafe { info.as_ref() }
     }
 
     fn insert(name: &[u8], max: usize) -> Option<Self> {
@@ -108,10 +119,11 @@ impl Key {
                     // Names live as long as the process: the table is bounded, so this is not a leak that grows.
                     let name: &'static [u8] = Box::leak(name.to_vec().into_boxed_slice());
                     let json: &'static [u8] = Box::leak(json_form(name).into_boxed_slice());
+                    let ready = if json.is_empty() { None } else { Short::new(&[json, b"\""].concat()) };
                     let key = Self(names.len() as u32);
-                    let segment =
-                        TABLE[names.len() / SEGMENT].get_or_init(|| Box::new([const { OnceLock::new() }; SEGMENT]));
-                    let _ = segment[names.len() % SEGMENT].set(Info { name, json });
+                    if let Some(place) = TABLE.get(names.len()) {
+                        place.store(Box::leak(Box::new(Info { name, json, ready })), Ordering::Release);
+                    }
                     names.insert(name, key);
                     (name, key)
                 }
@@ -150,6 +162,9 @@ mod tests {
         assert_ne!(Key::of("hosts"), a);
         assert_eq!(a.name(), b"host");
         assert_eq!(a.json(), Some(&b"\"host\":"[..]));
+        assert_eq!(a.ready().map(|r| r.filled().split_at(r.len()).0), Some(&b"\"host\":\""[..]));
+        assert!(Key::of("twenty-seven bytes together").ready().is_some());
+        assert!(Key::of("twenty-eight bytes together.").ready().is_none() && Key::of("é").ready().is_none());
         assert_eq!(Key::of("a\"b").json(), Some(&b"\"a\\\"b\":"[..]));
         assert_eq!(Key::of("é").json(), None);
         assert_eq!(Key::NONE.name(), b"");

@@ -29,6 +29,12 @@ impl<'a> Record<'a> {
         self.batch.body(self.index)
     }
 
+    /// Time, metadata and body at once.
+    #[inline]
+    pub fn parts(&self) -> (Time, Cells<'a>, Cells<'a>) {
+        self.batch.parts(self.index)
+    }
+
     /// Its metadata map, empty for most records.
     pub fn meta(&self) -> Cells<'a> {
         self.batch.meta(self.index)
@@ -80,6 +86,25 @@ impl<'a> Cells<'a> {
     pub fn value_at(&self, i: usize) -> Option<Value<'a>> {
         let (head, rest) = self.run.get(i..)?.split_first()?;
         Some(Value::of(self.batch, head, rest))
+    }
+
+    /// Key and text of the entry at cell `i` of the run; `None` when it is no text.
+    #[inline]
+    pub fn text_entry(&self, i: usize) -> Option<(Key, Text<'a>)> {
+        let cell = self.run.get(i).filter(|c| c.kind == Kind::Str)?;
+        Some((cell.key, Text { raw: self.batch.arena().get(cell.span()), flags: cell.flags }))
+    }
+
+    /// The key of the first entry, and the cells that it takes.
+    #[inline]
+    pub fn head(&self) -> Option<(Key, usize)> {
+        self.run.first().map(|head| (head.key, head.width()))
+    }
+
+    /// What stands behind the first `n` cells.
+    #[inline]
+    pub fn behind(&self, n: usize) -> Self {
+        Self { batch: self.batch, run: self.run.get(n..).unwrap_or_default() }
     }
 
     /// The text whose cell is cell `i` of the run; `None` when it is no text.
@@ -187,6 +212,12 @@ impl<'a> Text<'a> {
     #[inline]
     pub fn is_clean(&self) -> bool {
         self.flags & CLEAN != 0
+    }
+
+    /// Whether [`Self::raw`] is JSON source text that may not go into JSON as it is.
+    #[inline]
+    pub fn is_unclean_source(&self) -> bool {
+        self.flags == ESCAPED
     }
 
     /// Whether [`Self::raw`] is JSON source text.

@@ -6,9 +6,13 @@
 //! A byte that is not part of valid UTF-8 becomes the private-use character U+E000 + byte (0xFF: U+E0FF). No byte is
 //! lost and none of its neighbours changes: unless a text holds U+E080 to U+E0FF itself, it can be restored.
 
+use super::clean::{SHORT, copy_clean, copy_short};
 use super::num;
-use super::scan::{copy_clean, non_ascii, unclean};
+use super::room::Room;
+use super::scan::non_ascii;
 use crate::event::{Cells, Key, Text, Value};
+use crate::util::lane::LANE;
+use crate::util::short::Short;
 
 /// How JSON is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,104 +31,181 @@ impl Default for JsonOpts {
 
 /// Appends a map: `{"key":value,…}`.
 pub fn write_map(cells: Cells<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
-    out.push(b'{');
-    write_entries(cells, opts, out);
-    out.push(b'}');
+    put_map(cells, opts, &mut Room::new(out));
 }
 
 /// Appends the entries of a map without its braces, each but the first behind a comma.
 pub fn write_entries(cells: Cells<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
-    let mut first = true;
-    for (key, value) in cells {
-        if !first {
-            out.push(b',');
-        }
-        first = false;
-        write_key(cells, key, opts, out);
-        write_value(&value, opts, out);
-    }
+    put_entries(cells, opts, &mut Room::new(out));
 }
 
 /// Appends `"name":` of a key of `cells`.
-#[inline]
-pub fn write_key(cells: Cells<'_>, key: Key, opts: JsonOpts, out: &mut Vec<u8>) {
-    match key.json() {
-        Some(ready) => out.extend_from_slice(ready),
-        None => {
-            write_str(cells.name(key), opts, out);
-            out.push(b':');
-        }
-    }
+pub fn write_key(cells: Cells<'_>, name: Key, opts: JsonOpts, out: &mut Vec<u8>) {
+    put_key(cells, name, opts, &mut Room::new(out));
 }
 
 /// Appends a value of any kind.
 pub fn write_value(value: &Value<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
-    match value {
-        Value::Str(text) => write_text(*text, opts, out),
-        Value::Int(v) => num::write_i64(*v, out),
-        Value::Uint(v) => num::write_u64(*v, out),
-        Value::Float(v) if opts.nan_to_null && !v.is_finite() => out.extend_from_slice(b"null"),
-        Value::Float(v) => num::write_f64_json(*v, out),
-        Value::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bin(bytes) => write_str(bytes, opts, out),
-        Value::Map(cells) => write_map(*cells, opts, out),
-        Value::Array(cells) => {
-            out.push(b'[');
-            let mut first = true;
-            for (_, value) in *cells {
-                if !first {
-                    out.push(b',');
-                }
-                first = false;
-                write_value(&value, opts, out);
-            }
-            out.push(b']');
-        }
-    }
+    put_value(value, opts, &mut Room::new(out));
 }
 
 /// Appends text in quotes.
-#[inline]
-pub fn write_text(text: Text<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
-    let raw = text.raw();
-    if text.is_clean() {
-        out.reserve(raw.len() + 2);
-        out.push(b'"');
-        out.extend_from_slice(raw);
-        out.push(b'"');
-    } else if text.is_escaped() {
-        out.push(b'"');
-        write_source(raw, opts, out);
-        out.push(b'"');
-    } else {
-        write_str(raw, opts, out);
-    }
+pub fn write_text(value: Text<'_>, opts: JsonOpts, out: &mut Vec<u8>) {
+    put_text(value, opts, &mut Room::new(out));
 }
 
 /// Appends bytes as a JSON string, in quotes.
-#[inline]
 pub fn write_str(bytes: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
-    out.reserve(bytes.len() + 10);
-    out.push(b'"');
-    if bytes.len() > 32 || !copy_clean(bytes, out) {
-        write_inner(bytes, opts, out);
-    }
-    out.push(b'"');
+    put_string(bytes, opts, &mut Room::new(out));
 }
 
 /// Appends what stands between the quotes of a JSON string that means `bytes`.
 pub fn write_inner(bytes: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
+    put_inner(bytes, opts, &mut Room::new(out));
+}
+
+/// [`write_map`] into a room.
+pub(super) fn put_map(cells: Cells<'_>, opts: JsonOpts, room: &mut Room<'_>) {
+    room.push(b'{');
+    put_entries(cells, opts, room);
+    room.push(b'}');
+}
+
+/// [`write_entries`] into a room.
+pub(super) fn put_entries(cells: Cells<'_>, opts: JsonOpts, room: &mut Room<'_>) {
+    if cells.is_empty() {
+        return;
+    }
     let mut at = 0;
     loop {
-        let stop = unclean(bytes, at);
-        out.extend_from_slice(bytes.get(at..stop).unwrap_or_default());
-        at = match bytes.get(stop) {
+        at += put_fields(cells, at, room);
+        let rest = cells.behind(at);
+        let Some((_, width)) = rest.head() else { break };
+        put_entry(cells, rest, opts, room);
+        at += width;
+    }
+    // The comma behind the last one.
+    room.back();
+}
+
+/// Appends entries from cell `from` on, each with a comma, as long as they are fields of the simple kind; how many.
+#[inline(always)]
+fn put_fields(cells: Cells<'_>, from: usize, room: &mut Room<'_>) -> usize {
+    let to = room.spare(4 * FIELD);
+    let (mut at, mut used) = (from, 0);
+    while let Some(place) = to.get_mut(used..).and_then(|to| to.first_chunk_mut())
+        && let Some((key, text)) = cells.text_entry(at)
+        && let Some(ready) = key.ready()
+        && let Some(n) = field(ready, text, place)
+    {
+        (at, used) = (at + 1, used + n);
+    }
+    room.advance(used);
+    at - from
+}
+
+/// What a field of the simple kind takes at most.
+const FIELD: usize = Short::SIZE + SHORT + LANE;
+
+/// Writes `"name":"text",` to the start of `to`; its length, or `None` when it is not of the simple kind: short, and
+/// nothing to escape.
+#[inline(always)]
+fn field(ready: &Short, text: Text<'_>, to: &mut [u8; FIELD]) -> Option<usize> {
+    let bytes = text.raw();
+    if bytes.len() > SHORT || text.is_unclean_source() {
+        return None;
+    }
+    *to.first_chunk_mut()? = *ready.filled();
+    let inside = to.get_mut(ready.len()..)?;
+    if !copy_short(bytes, inside) && !text.is_clean() {
+        return None;
+    }
+    *inside.get_mut(bytes.len()..)?.first_chunk_mut()? = *b"\",";
+    Some(ready.len() + bytes.len() + 2)
+}
+
+/// Appends the first entry of `rest` and a comma.
+#[inline(never)]
+fn put_entry(cells: Cells<'_>, rest: Cells<'_>, opts: JsonOpts, room: &mut Room<'_>) {
+    if let Some((key, _)) = rest.head()
+        && let Some(value) = rest.value_at(0)
+    {
+        put_key(cells, key, opts, room);
+        put_value(&value, opts, room);
+        room.push(b',');
+    }
+}
+
+fn put_key(cells: Cells<'_>, name: Key, opts: JsonOpts, room: &mut Room<'_>) {
+    match name.json() {
+        Some(json) => room.extend(json),
+        None => {
+            put_string(cells.name(name), opts, room);
+            room.push(b':');
+        }
+    }
+}
+
+fn put_value(value: &Value<'_>, opts: JsonOpts, room: &mut Room<'_>) {
+    match value {
+        Value::Str(value) => put_text(*value, opts, room),
+        Value::Int(v) => room.with(|out| num::write_i64(*v, out)),
+        Value::Uint(v) => room.with(|out| num::write_u64(*v, out)),
+        Value::Float(v) if opts.nan_to_null && !v.is_finite() => room.with(|out| out.extend_from_slice(b"null")),
+        Value::Float(v) => room.with(|out| num::write_f64_json(*v, out)),
+        Value::Bool(v) => room.with(|out| out.extend_from_slice(if *v { b"true" } else { b"false" })),
+        Value::Null => room.with(|out| out.extend_from_slice(b"null")),
+        Value::Bin(bytes) => put_string(bytes, opts, room),
+        Value::Map(cells) => put_map(*cells, opts, room),
+        Value::Array(cells) => {
+            room.push(b'[');
+            let mut first = true;
+            for (_, value) in *cells {
+                if !first {
+                    room.push(b',');
+                }
+                first = false;
+                put_value(&value, opts, room);
+            }
+            room.push(b']');
+        }
+    }
+}
+
+fn put_text(value: Text<'_>, opts: JsonOpts, room: &mut Room<'_>) {
+    room.push(b'"');
+    if value.is_clean() {
+        room.extend(value.raw());
+    } else if value.is_escaped() {
+        room.with(|out| write_source(value.raw(), opts, out));
+    } else {
+        put_inner(value.raw(), opts, room);
+    }
+    room.push(b'"');
+}
+
+fn put_string(bytes: &[u8], opts: JsonOpts, room: &mut Room<'_>) {
+    room.push(b'"');
+    put_inner(bytes, opts, room);
+    room.push(b'"');
+}
+
+fn put_inner(bytes: &[u8], opts: JsonOpts, room: &mut Room<'_>) {
+    let mut rest = bytes;
+    loop {
+        let clean = copy_clean(rest, room.spare(rest.len() + LANE));
+        room.advance(clean);
+        rest = rest.get(clean..).unwrap_or_default();
+        rest = match rest.split_first() {
             None => return,
-            Some(0x80..) => write_foreign(bytes, stop, opts, out),
-            Some(&b) => {
-                write_ascii_escape(b, out);
-                stop + 1
+            Some((0x80.., _)) => {
+                let mut end = rest.len();
+                room.with(|out| end = write_foreign(rest, 0, opts, out));
+                rest.get(end..).unwrap_or_default()
+            }
+            Some((&b, after)) => {
+                put_escape(b, room);
+                after
             }
         };
     }
@@ -143,7 +224,8 @@ fn write_source(raw: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
     }
 }
 
-fn write_ascii_escape(b: u8, out: &mut Vec<u8>) {
+#[inline(always)]
+fn put_escape(b: u8, room: &mut Room<'_>) {
     let short = match b {
         b'"' | b'\\' => b,
         b'\n' => b'n',
@@ -151,9 +233,12 @@ fn write_ascii_escape(b: u8, out: &mut Vec<u8>) {
         b'\r' => b'r',
         0x08 => b'b',
         0x0c => b'f',
-        _ => return write_unit(u16::from(b), out),
+        _ => return room.with(|out| write_unit(u16::from(b), out)),
     };
-    out.extend_from_slice(&[b'\\', short]);
+    if let Some(place) = room.spare(2).first_chunk_mut() {
+        *place = [b'\\', short];
+        room.advance(2);
+    }
 }
 
 /// Appends the bytes above 0x7f that begin at `at`; returns where ASCII goes on.
@@ -230,6 +315,39 @@ mod tests {
         for &(bytes, escaped, raw) in table {
             assert_eq!(inner(bytes, JsonOpts::default()), escaped, "{bytes:x?}");
             assert_eq!(inner(bytes, RAW), raw, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn every_length_and_every_place() {
+        let plain = |b: u8| match b {
+            b'"' | b'\\' => format!("\\{}", char::from(b)),
+            b'\n' => "\\n".into(),
+            0x80 => "\\ue080".into(),
+            _ => char::from(b).to_string(),
+        };
+        for len in (0..=70).chain([100, 1500]) {
+            for at in 0..=len.min(70) {
+                for b in *b"\"\\\n\x7f\x80 " {
+                    let mut text: Vec<u8> = (0..len).map(|n| b'a' + (n % 26) as u8).collect();
+                    if let Some(place) = text.get_mut(at) {
+                        *place = b;
+                    }
+                    let want: String = text.iter().map(|&b| plain(b)).collect();
+                    let mut batch = Batch::new(Tag::new("t"));
+                    let (mark, span) = (batch.begin(), batch.arena_mut().push(&text));
+                    for name in ["k", "a name as long as it can be in one go..", "é"] {
+                        batch.push(Cell::str(Key::of(name), span, 0));
+                    }
+                    let mut out = Vec::new();
+                    write_map(batch.since(mark), JsonOpts::default(), &mut out);
+                    let map = format!(
+                        "{{\"k\":\"{want}\",\"a name as long as it can be in one go..\":\"{want}\",\"\\u00e9\":\"{want}\"}}"
+                    );
+                    assert_eq!(String::from_utf8_lossy(&out), map, "{b:#x} at {at} of {len}");
+                    assert_eq!(inner(&text, JsonOpts::default()), want, "{b:#x} at {at} of {len}");
+                }
+            }
         }
     }
 

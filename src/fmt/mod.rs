@@ -2,6 +2,7 @@
 
 pub mod capture;
 #[cfg(feature = "codecs")]
+mod clean;
 pub mod codec;
 pub mod date_format;
 pub mod dns_query;
@@ -51,6 +52,7 @@ pub mod proto;
 pub mod record;
 #[cfg(feature = "redis")]
 pub mod resp;
+pub mod room;
 pub mod scan;
 pub mod syslog;
 pub mod text;

@@ -1,9 +1,12 @@
 //! The shapes in which outputs send whole records: JSON objects that begin with their date, in four containers.
 
+use super::clean::put;
 use super::date_format::DateFormat;
-use super::json_write::{JsonOpts, write_entries, write_map, write_str};
+use super::json_write::{JsonOpts, put_entries, put_map, write_str};
 use super::msgpack_write::write_events;
+use super::room::Room;
 use crate::event::{Record, View};
+use crate::util::short::Short;
 
 /// What holds the records of a batch together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +46,18 @@ impl Container {
     }
 }
 
+/// Bytes that the head of an object takes at most when it is short.
+const HEAD: usize = Short::SIZE + 16;
+
 /// How a record becomes a JSON object: `{"date":1.0,"__internal__":{"log_metadata":{…}},"field":…}`.
 ///
 /// The metadata stands there only when there is some.
 #[derive(Debug, Clone)]
 pub struct RecordFormat {
-    /// `"date":`, or nothing when no date is written.
-    date_key: Box<[u8]>,
+    /// `{"date":`, or nothing when no date is written.
+    date_key: Option<Box<[u8]>>,
+    /// The same, when it is short.
+    short_key: Option<Short>,
     date_format: DateFormat,
     json: JsonOpts,
 }
@@ -57,12 +65,14 @@ pub struct RecordFormat {
 impl RecordFormat {
     /// With the date under `date_key`, or without any; see [`date_key`] for the value of `json_date_key`.
     pub fn new(date_key: Option<&str>, date_format: DateFormat, json: JsonOpts) -> Self {
-        let mut quoted = Vec::new();
-        if let Some(name) = date_key {
-            write_str(name.as_bytes(), json, &mut quoted);
-            quoted.push(b':');
-        }
-        Self { date_key: quoted.into(), date_format, json }
+        let quoted = |name: &str| {
+            let mut text = vec![b'{'];
+            write_str(name.as_bytes(), json, &mut text);
+            text.push(b':');
+            text.into_boxed_slice()
+        };
+        let date_key = date_key.map(quoted);
+        Self { short_key: date_key.as_ref().and_then(|key| Short::new(key)), date_key, date_format, json }
     }
 
     /// How values are written.
@@ -72,51 +82,62 @@ impl RecordFormat {
 
     /// Appends one record as a JSON object.
     pub fn write_object(&self, record: &Record<'_>, out: &mut Vec<u8>) {
-        out.push(b'{');
-        let start = out.len();
-        if !self.date_key.is_empty() {
-            out.extend_from_slice(&self.date_key);
-            self.date_format.write(record.time(), out);
+        self.put_object(record, &mut Room::new(out));
+    }
+
+    #[inline]
+    fn put_object(&self, record: &Record<'_>, room: &mut Room<'_>) {
+        let start = room.end() + 1;
+        let (time, meta, body) = record.parts();
+        match (&self.date_key, self.short_key.as_ref(), self.date_format.short(time)) {
+            (None, ..) => room.push(b'{'),
+            (_, Some(key), Some((date, len))) => {
+                if let Some(to) = room.spare(HEAD).first_chunk_mut::<HEAD>() {
+                    put(to, 0, key.filled());
+                    put(to, key.len(), &date);
+                    room.advance(key.len() + len);
+                }
+            }
+            (Some(key), ..) => {
+                room.extend(key);
+                room.with(|out| self.date_format.write(time, out));
+            }
         }
-        let meta = record.meta();
         if !meta.is_empty() {
-            comma(start, out);
-            out.extend_from_slice(b"\"__internal__\":{\"log_metadata\":");
-            write_map(meta, self.json, out);
-            out.push(b'}');
+            comma(start, room);
+            room.extend(b"\"__internal__\":{\"log_metadata\":");
+            put_map(meta, self.json, room);
+            room.push(b'}');
         }
-        let body = record.body();
         if !body.is_empty() {
-            comma(start, out);
-            write_entries(body, self.json, out);
+            comma(start, room);
+            put_entries(body, self.json, room);
         }
-        out.push(b'}');
+        room.push(b'}');
     }
 
     /// Appends every record of `view`. Only [`Container::JsonLines`] ends with a newline.
     pub fn write(&self, container: Container, view: &View<'_>, out: &mut Vec<u8>) {
-        match container {
-            Container::Json => {
-                out.push(b'[');
-                let start = out.len();
-                for record in view.records() {
-                    comma(start, out);
-                    self.write_object(&record, out);
-                }
-                out.push(b']');
+        if container == Container::Msgpack {
+            return write_events(view, out);
+        }
+        let mut room = Room::new(out);
+        let room = &mut room;
+        if container == Container::Json {
+            room.push(b'[');
+        }
+        let start = room.end();
+        for record in view.records() {
+            if container == Container::Json {
+                comma(start, room);
             }
-            Container::JsonLines => {
-                for record in view.records() {
-                    self.write_object(&record, out);
-                    out.push(b'\n');
-                }
+            self.put_object(&record, room);
+            if container == Container::JsonLines {
+                room.push(b'\n');
             }
-            Container::JsonStream => {
-                for record in view.records() {
-                    self.write_object(&record, out);
-                }
-            }
-            Container::Msgpack => write_events(view, out),
+        }
+        if container == Container::Json {
+            room.push(b']');
         }
     }
 }
@@ -128,9 +149,10 @@ pub fn date_key(value: &str) -> Option<&str> {
 }
 
 /// A comma, unless nothing was written since `start`.
-fn comma(start: usize, out: &mut Vec<u8>) {
-    if out.len() > start {
-        out.push(b',');
+#[inline]
+fn comma(start: usize, room: &mut Room<'_>) {
+    if room.end() > start {
+        room.push(b',');
     }
 }
 

@@ -90,32 +90,6 @@ fn clean_lanes(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The first byte at or behind `from` that JSON has to escape or that is not ASCII; the text's length when there is none.
-#[inline]
-pub fn unclean(text: &[u8], from: usize) -> usize {
-    stop_at(text, from, clean_lanes, |w| specials(w) | (w & HIGH))
-}
-
-/// Appends `text` when none of it has to be escaped and all is ASCII; else appends nothing and says so. For short
-/// texts: looking and copying are one pass over words.
-#[inline]
-pub fn copy_clean(text: &[u8], out: &mut Vec<u8>) -> bool {
-    let start = out.len();
-    let mut found = 0;
-    let mut at = 0;
-    while at < text.len() {
-        let w = word(text, at);
-        // The zeros behind the text's end must not count as control characters.
-        let left = text.len() - at;
-        let filled = if left < 8 { w | (ONES * 0x20) << (8 * left) } else { w };
-        found |= specials(filled) | (filled & HIGH);
-        out.extend_from_slice(&w.to_le_bytes());
-        at += 8;
-    }
-    out.truncate(if found == 0 { start + text.len() } else { start });
-    found == 0
-}
-
 /// The first byte at or behind `from` that is not ASCII; the text's length when there is none.
 #[inline]
 pub fn non_ascii(text: &[u8], from: usize) -> usize {
@@ -158,7 +132,7 @@ mod tests {
         for len in (0..20).chain([31, 32, 33, 40, 63, 64, 65, 100]) {
             let mut text = vec![b'a'; len];
             assert_eq!(string_stop::<true>(&text, 0), (len, true));
-            assert_eq!((unclean(&text, 0), non_ascii(&text, 0)), (len, len));
+            assert_eq!(non_ascii(&text, 0), len);
             for at in 0..len {
                 for b in (0..=255u8).step_by(if len < 12 { 1 } else { 7 }).chain(*b"\"\\\x1f\x20\x7e\x7f\x80\xff") {
                     text[at] = b;
@@ -166,13 +140,8 @@ mod tests {
                     let stop = if special { (at, true) } else { (len, b < 0x7f) };
                     assert_eq!(string_stop::<true>(&text, 0), stop, "{b:#x} at {at} of {len}");
                     assert_eq!(string_stop::<false>(&text, 0), stop, "{b:#x} at {at} of {len}");
-                    assert_eq!(unclean(&text, 0), if special || b >= 0x80 { at } else { len });
                     assert_eq!(non_ascii(&text, 0), if b >= 0x80 { at } else { len });
                     assert_eq!(non_ascii(&text, at + 1), len);
-                    let mut out = b"<".to_vec();
-                    let clean = !special && b < 0x80;
-                    assert_eq!(copy_clean(&text, &mut out), clean, "{b:#x} at {at} of {len}");
-                    assert_eq!(out, if clean { [b"<", &text[..]].concat() } else { b"<".to_vec() });
                 }
                 text[at] = b'a';
             }
@@ -190,8 +159,6 @@ mod tests {
                     let special = |b: &u8| *b == b'"' || *b == b'\\' || *b < 0x20;
                     let at = text.iter().position(special).unwrap_or(text.len());
                     assert_eq!(string_stop::<true>(&text, 0), (at, text[..at].iter().all(|b| *b < 0x7f)), "{text:x?}");
-                    let at = text.iter().position(|b| special(b) || *b >= 0x80).unwrap_or(text.len());
-                    assert_eq!(unclean(&text, 0), at, "{text:x?}");
                 }
             }
         }
