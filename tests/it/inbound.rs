@@ -38,10 +38,10 @@ fn descriptors(run: &Proc) -> usize {
     fs::read_dir(format!("/proc/{}/fd", run.pid())).map_or(0, Iterator::count)
 }
 
-/// Resident memory in KiB.
+/// Resident memory in KiB that is no file's: pages of the program come and go.
 fn resident(run: &Proc) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    let line = text.lines().find_map(|l| l.strip_prefix("RssAnon:"));
     line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
