@@ -4,6 +4,7 @@ use super::read::{self, Fields};
 use super::{TimeError, TimeFormat};
 use crate::time::Time;
 use crate::time::zone::Zone;
+use crate::util::lane::LANE;
 
 /// Longer texts are read anew each time.
 const MAX_TEXT: usize = 64;
@@ -22,15 +23,47 @@ pub struct TimeParser {
     second: Option<(usize, u8)>,
     /// Where the digits of the fraction are in `text`; equal where the format has none.
     fraction: (usize, usize),
+    /// What a text without a fraction is compared with, when it is neither short nor long.
+    lanes: Option<Lanes>,
     time: Time,
     /// The value of `now` that `time` was worked out with.
     asked: Time,
 }
 
+/// A text of 16 to 32 bytes in two lanes, which may overlap; zeros stand for the second's digits.
+#[derive(Clone, Copy, Debug)]
+struct Lanes {
+    text: [u128; 2],
+    /// Ones where the text counts.
+    care: [u128; 2],
+}
+
+impl Lanes {
+    fn new(text: &[u8], second: usize) -> Option<Self> {
+        let mut care = [0xff; 2 * LANE];
+        let care = care.get_mut(..text.len())?;
+        care.get_mut(second..second + 2)?.fill(0);
+        let (text, care) = (Self::of(text)?, Self::of(care)?);
+        Some(Self { text: [text[0] & care[0], text[1] & care[1]], care })
+    }
+
+    #[inline]
+    fn of(text: &[u8]) -> Option<[u128; 2]> {
+        Some([u128::from_le_bytes(*text.first_chunk()?), u128::from_le_bytes(*text.last_chunk()?)])
+    }
+
+    /// Whether a text of the same length differs in the second's digits at most.
+    #[inline]
+    fn are_in(&self, text: &[u8]) -> bool {
+        Self::of(text).is_some_and(|[a, b]| (a & self.care[0], b & self.care[1]) == (self.text[0], self.text[1]))
+    }
+}
+
 impl TimeParser {
     /// A parser that has seen nothing.
     pub fn new(format: TimeFormat) -> Self {
-        Self { format, text: [0; MAX_TEXT], len: 0, second: None, fraction: (0, 0), time: Time(0), asked: Time(0) }
+        let (text, time) = ([0; MAX_TEXT], Time(0));
+        Self { format, text, len: 0, second: None, fraction: (0, 0), lanes: None, time, asked: time }
     }
 
     /// The format without the memory.
@@ -48,6 +81,12 @@ impl TimeParser {
 
     #[inline]
     fn recall(&self, text: &[u8], now: Time) -> Option<Time> {
+        if let (Some(lanes), Some((place, second))) = (&self.lanes, self.second)
+            && text.len() == self.len
+        {
+            let secs = if lanes.are_in(text) { digits(text, place)? - i64::from(second) } else { return None };
+            return self.time.0.checked_add(secs * 1_000_000_000).map(Time);
+        }
         let known = self.text.get(..self.len)?;
         if known.is_empty() || (!self.format.has_year() && now.0.abs_diff(self.asked.0) > FRESH) {
             return None;
@@ -55,12 +94,10 @@ impl TimeParser {
         let (mut at, mut secs) = (0, 0);
         if let Some((place, second)) = self.second {
             at = place + 2;
-            let &[a, b] = text.get(place..at)?.first_chunk()?;
-            let (a, b) = (a.wrapping_sub(b'0'), b.wrapping_sub(b'0'));
-            if a > 5 || b > 9 || text.get(..place)? != known.get(..place)? {
+            secs = digits(text, place)? - i64::from(second);
+            if text.get(..place)? != known.get(..place)? {
                 return None;
             }
-            secs = i64::from(a * 10 + b) - i64::from(second);
         }
         let (start, end) = self.fraction;
         let mut nanos = 0;
@@ -93,11 +130,21 @@ impl TimeParser {
                 self.format.has.plain && (self.format.has.offset || matches!(self.format.zone, Zone::Fixed(_)));
             self.second = fields.second_at.filter(|_| follows).map(|place| (place, fields.second));
             self.fraction = fields.fraction;
+            let whole = self.second.filter(|_| fields.fraction.0 == fields.fraction.1);
+            self.lanes = whole.and_then(|(place, _)| Lanes::new(text, place));
             self.time = time;
             self.asked = now;
         }
         Ok(time)
     }
+}
+
+/// The second, below 60, whose digits are at `place`.
+#[inline]
+fn digits(text: &[u8], place: usize) -> Option<i64> {
+    let &[a, b] = text.get(place..)?.first_chunk()?;
+    let (a, b) = (a.wrapping_sub(b'0'), b.wrapping_sub(b'0'));
+    (a <= 5 && b <= 9).then(|| i64::from(a * 10 + b))
 }
 
 #[cfg(test)]
