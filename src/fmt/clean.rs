@@ -6,7 +6,7 @@ use crate::util::lane::{LANE, unclean};
 pub(super) const SHORT: usize = 64;
 
 /// For each byte whether it can stand in a JSON string as it is.
-const PLAIN: [bool; 256] = {
+pub(super) const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut b = 0x20;
     while b < 0x80 {

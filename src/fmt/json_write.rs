@@ -6,7 +6,7 @@
 //! A byte that is not part of valid UTF-8 becomes the private-use character U+E000 + byte (0xFF: U+E0FF). No byte is
 //! lost and none of its neighbours changes: unless a text holds U+E080 to U+E0FF itself, it can be restored.
 
-use super::clean::{SHORT, copy_clean, copy_short};
+use super::clean::{PLAIN, SHORT, copy_clean, copy_short, put};
 use super::num;
 use super::room::Room;
 use super::scan::non_ascii;
@@ -149,12 +149,13 @@ fn put_key(cells: Cells<'_>, name: Key, opts: JsonOpts, room: &mut Room<'_>) {
 fn put_value(value: &Value<'_>, opts: JsonOpts, room: &mut Room<'_>) {
     match value {
         Value::Str(value) => put_text(*value, opts, room),
-        Value::Int(v) => room.with(|out| num::write_i64(*v, out)),
-        Value::Uint(v) => room.with(|out| num::write_u64(*v, out)),
-        Value::Float(v) if opts.nan_to_null && !v.is_finite() => room.with(|out| out.extend_from_slice(b"null")),
+        Value::Int(v) => room.extend(itoa::Buffer::new().format(*v).as_bytes()),
+        Value::Uint(v) => room.extend(itoa::Buffer::new().format(*v).as_bytes()),
+        Value::Float(v) if opts.nan_to_null && !v.is_finite() => room.put(b"null", 4),
         Value::Float(v) => room.with(|out| num::write_f64_json(*v, out)),
-        Value::Bool(v) => room.with(|out| out.extend_from_slice(if *v { b"true" } else { b"false" })),
-        Value::Null => room.with(|out| out.extend_from_slice(b"null")),
+        Value::Bool(true) => room.put(b"true", 4),
+        Value::Bool(false) => room.put(b"false", 5),
+        Value::Null => room.put(b"null", 4),
         Value::Bin(bytes) => put_string(bytes, opts, room),
         Value::Map(cells) => put_map(*cells, opts, room),
         Value::Array(cells) => {
@@ -192,24 +193,57 @@ fn put_string(bytes: &[u8], opts: JsonOpts, room: &mut Room<'_>) {
 
 fn put_inner(bytes: &[u8], opts: JsonOpts, room: &mut Room<'_>) {
     let mut rest = bytes;
-    loop {
-        let clean = copy_clean(rest, room.spare(rest.len() + LANE));
-        room.advance(clean);
-        rest = rest.get(clean..).unwrap_or_default();
-        rest = match rest.split_first() {
-            None => return,
-            Some((0x80.., _)) => {
-                let mut end = rest.len();
-                room.with(|out| end = write_foreign(rest, 0, opts, out));
-                rest.get(end..).unwrap_or_default()
+    while let Some(&first) = rest.first() {
+        let done = match first {
+            0x80.. => {
+                let mut read = rest.len();
+                room.with(|out| read = write_foreign(rest, 0, opts, out));
+                read
             }
-            Some((&b, after)) => {
-                put_escape(b, room);
-                after
+            _ if PLAIN[usize::from(first)] || SHORT_ESCAPES[usize::from(first)] != 0 => put_ascii(rest, room),
+            _ => {
+                room.with(|out| write_unit(u16::from(first), out));
+                1
             }
         };
+        rest = rest.get(done..).unwrap_or_default();
     }
 }
+
+/// Appends the start of `text`: what JSON takes as it is, and what has a short escape; how many bytes of it.
+fn put_ascii(text: &[u8], room: &mut Room<'_>) -> usize {
+    let text = text.get(..WINDOW).unwrap_or(text);
+    let to = room.spare(2 * text.len() + LANE);
+    let (mut read, mut written) = (0, 0);
+    loop {
+        let clean = copy_clean(text.get(read..).unwrap_or_default(), to.get_mut(written..).unwrap_or_default());
+        (read, written) = (read + clean, written + clean);
+        let Some(&escape) = text.get(read).and_then(|&b| SHORT_ESCAPES.get(usize::from(b))) else { break };
+        if escape == 0 {
+            break;
+        }
+        put(to, written, &[b'\\', escape]);
+        (read, written) = (read + 1, written + 2);
+    }
+    room.advance(written);
+    read
+}
+
+/// Bytes of text that are looked at together.
+const WINDOW: usize = 4096;
+
+/// What stands behind the backslash for each byte that has a short escape; 0 for others.
+const SHORT_ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    escapes[b'"' as usize] = b'"';
+    escapes[b'\\' as usize] = b'\\';
+    escapes[b'\n' as usize] = b'n';
+    escapes[b'\t' as usize] = b't';
+    escapes[b'\r' as usize] = b'r';
+    escapes[0x08] = b'b';
+    escapes[0x0c] = b'f';
+    escapes
+};
 
 /// Appends JSON source text whose escapes stay as they are.
 fn write_source(raw: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
@@ -221,23 +255,6 @@ fn write_source(raw: &[u8], opts: JsonOpts, out: &mut Vec<u8>) {
             return;
         }
         at = write_foreign(raw, stop, opts, out);
-    }
-}
-
-#[inline(always)]
-fn put_escape(b: u8, room: &mut Room<'_>) {
-    let short = match b {
-        b'"' | b'\\' => b,
-        b'\n' => b'n',
-        b'\t' => b't',
-        b'\r' => b'r',
-        0x08 => b'b',
-        0x0c => b'f',
-        _ => return room.with(|out| write_unit(u16::from(b), out)),
-    };
-    if let Some(place) = room.spare(2).first_chunk_mut() {
-        *place = [b'\\', short];
-        room.advance(2);
     }
 }
 

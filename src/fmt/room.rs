@@ -8,13 +8,14 @@ const AHEAD: usize = 1000;
 pub struct Room<'a> {
     out: &'a mut Vec<u8>,
     at: usize,
+    scratch: Vec<u8>,
 }
 
 impl<'a> Room<'a> {
     /// Behind what `out` holds.
     #[inline]
     pub fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { at: out.len(), out }
+        Self { at: out.len(), out, scratch: Vec::new() }
     }
 
     /// Where the text ends.
@@ -72,11 +73,12 @@ impl<'a> Room<'a> {
     }
 
     /// Appends by other means.
-    #[inline]
     pub fn with(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
-        self.out.truncate(self.at);
-        append(self.out);
-        self.at = self.out.len();
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        append(&mut text);
+        self.extend(&text);
+        self.scratch = text;
     }
 }
 
