@@ -93,7 +93,7 @@ def main():
         for name, figure in got.items():
             if abs(figure - before.get(name, 0)) > TOLERANCE * before.get(name, 0):
                 wrong.append(f"{name}: {figure} instructions a record, {before.get(name)} in {os.path.relpath(WANT, ROOT)}")
-    sys.exit("\n".join(wrong))
+    sys.exit("\n".join(wrong) or 0)
 
 
 if __name__ == "__main__":
