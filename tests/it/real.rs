@@ -1,10 +1,10 @@
 //! A real Elasticsearch 7.10.2 at the end of the pipeline. Skipped, with a line, where it cannot be had.
 
-use crate::lab::{Answer, HttpSink, Lab, Peer, free_port, is_native, samples, skip, until, write};
+use crate::lab::{Answer, HttpSink, Lab, Peer, free_port, has, is_native, samples, skip, until, write};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -26,8 +26,6 @@ pub fn server() -> Option<&'static Server> {
 }
 
 /// Starts another one.
-// The one of all tests ends with this program: nobody is there to wait for it.
-#[expect(clippy::zombie_processes)]
 pub fn start() -> Option<Server> {
     let port = free_port();
     let home = std::env::temp_dir().join(format!("collector-elasticsearch-{}-{port}", std::process::id()));
@@ -38,15 +36,14 @@ pub fn start() -> Option<Server> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(script.stdout.take().unwrap());
-    let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    let said = BufReader::new(script.stdout.take().unwrap());
+    let mut server = Server { port, script, said };
+    let line = server.line();
     if let Some(why) = line.strip_prefix("skipped: ") {
         skip(why.trim_end());
         return None;
     }
     assert_eq!(line, "READY\n");
-    let server = Server { port, script, said };
     server.wait();
     Some(server)
 }
@@ -65,15 +62,11 @@ impl Server {
         assert!(up, "the cluster is not in order");
     }
 
-    /// kill -9.
-    pub fn kill(&mut self) {
-        self.order("kill", "DEAD");
-    }
-
-    /// Starts it again on the same data.
-    pub fn start_again(&mut self) {
-        self.order("start", "READY");
-        self.wait();
+    /// The next line that its script says.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        line
     }
 
     /// A configuration that names no port finds it at 9200: what listens there, at this address, leads to the server.
@@ -95,18 +88,33 @@ impl Server {
         turn
     }
 
-    fn order(&mut self, word: &str, answer: &str) {
-        writeln!(self.script.stdin.as_mut().unwrap(), "{word}").unwrap();
-        let mut line = String::new();
-        self.said.read_line(&mut line).unwrap();
-        assert_eq!(line.trim_end(), answer);
-    }
     /// Everything stored in an index.
     fn documents(&self, index: &str) -> Vec<Value> {
         // What was stored is seen after a refresh.
         let _ = get(self.port, &format!("/{index}/_refresh"));
         let found = get(self.port, &format!("/{index}/_search?size=10000")).unwrap_or_default();
         found["hits"]["hits"].as_array().into_iter().flatten().map(|hit| hit["_source"].clone()).collect()
+    }
+}
+
+/// What `faults` does to it.
+#[cfg(all(feature = "forward", feature = "http", feature = "sqlite"))]
+impl Server {
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.order("kill", "DEAD");
+    }
+
+    /// Starts it again on the same data.
+    pub fn start_again(&mut self) {
+        self.order("start", "READY");
+        self.wait();
+    }
+
+    fn order(&mut self, word: &str, answer: &str) {
+        use std::io::Write;
+        writeln!(self.script.stdin.as_mut().unwrap(), "{word}").unwrap();
+        assert_eq!(self.line().trim_end(), answer);
     }
 }
 
@@ -173,6 +181,9 @@ fn what_is_sent_twice_is_stored_once() {
 /// The server has stored everything, its answer never arrives, and then the program is killed.
 #[test]
 fn a_kill_between_storing_and_knowing_doubles_nothing() {
+    if !has!("sqlite") {
+        return;
+    }
     let Some(server) = server() else { return };
     let lab = Lab::new("real-kill");
     let (port, stored) = (server.port, Arc::new(AtomicUsize::new(0)));
@@ -250,6 +261,9 @@ fn pod(path: &Path) -> String {
 /// expects them, in a mount namespace of its own.
 #[test]
 fn a_cluster_s_configuration_runs() {
+    if !(has!("kubernetes") && has!("sqlite")) {
+        return;
+    }
     let (Some(efk), Some(logs)) = (samples("configs/efk"), samples("data/logs/container")) else { return };
     if !rustix::process::geteuid().is_root() {
         return skip("only root can have a mount namespace");

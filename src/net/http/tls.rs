@@ -77,3 +77,6 @@ impl fmt::Debug for TlsTransport {
         f.debug_struct("TlsTransport").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -356,7 +356,7 @@ fn headers(ask: &Ask<'_>) -> Vec<(String, String)> {
     all
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "http"))]
 pub(super) mod testing;
-#[cfg(test)]
+#[cfg(all(test, feature = "http"))]
 mod tests;

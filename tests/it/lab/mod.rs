@@ -201,6 +201,20 @@ pub fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {test}{why}");
 }
 
+/// Whether the program was built with a feature; else it is said that the test, or what follows of it, is skipped.
+macro_rules! has {
+    ($feature:literal) => {
+        cfg!(feature = $feature) || $crate::lab::lacks($feature)
+    };
+}
+pub(crate) use has;
+
+/// Says that a feature is missing; `false`.
+pub fn lacks(feature: &str) -> bool {
+    skip(&format!("it needs the feature {feature}"));
+    false
+}
+
 /// Where public sample data lies beside the project on some machines; `None`, said in a line, where it does not.
 pub fn samples(what: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(what);
