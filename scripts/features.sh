@@ -22,5 +22,5 @@ cargo clippy --quiet --all-features --all-targets -- -D warnings
 for few in "" tiny; do
     echo "== tests with ${few:-none}"
     cargo clippy --quiet --no-default-features --features "$few" --all-targets -- -D warnings
-    cargo test --quiet --no-default-features --features "$few" --lib
+    cargo test --quiet --no-default-features --features "$few" --lib --test it
 done

@@ -1,6 +1,6 @@
 //! The `es` and `opensearch` outputs against a scripted server: bytes of the request, and what each answer leads to.
 
-use crate::lab::{Answer, HttpSink, Lab, Peer, Request, write};
+use crate::lab::{Answer, HttpSink, Lab, Peer, Request, has, write};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -137,6 +137,9 @@ fn a_file_that_is_read_again_gives_the_same_ids() {
 /// Killed after the server stored everything and before the program knew.
 #[test]
 fn a_kill_before_the_answer_sends_the_same_ids_again() {
+    if !has!("sqlite") {
+        return;
+    }
     let lab = Lab::new("es-kill");
     lab.write("in.log", "same\nsame\nother\n");
     let server = HttpSink::raw(|request, before, stream| match before {

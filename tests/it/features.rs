@@ -1,6 +1,6 @@
 //! Cargo features: the names in the sources exist, docs/features.md lists them, builds without a part say so.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, skip};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -131,21 +131,27 @@ fn what_was_left_out_is_refused_by_the_name_of_its_feature() {
     }
 }
 
-/// The modules of these tests that this build leaves out.
+/// The modules and tests that this build leaves out.
 #[test]
 fn what_is_skipped_is_said() {
-    let text = read("tests/it/main.rs").replace(['\n', ' '], "");
-    for part in text.split("#[cfg(").skip(1) {
-        let Some((condition, rest)) = part.split_once(")]mod") else { continue };
-        let module = rest.split(';').next().unwrap();
-        let missing: Vec<&str> = condition
-            .split("feature=\"")
-            .skip(1)
-            .filter_map(|f| f.split('"').next())
-            .filter(|f| !collector::cli::version::FEATURES.split(' ').any(|on| on == *f))
-            .collect();
-        if !missing.is_empty() && !condition.starts_with("not(") {
-            eprintln!("skipped: {module} needs the features {}", missing.join(", "));
+    let mut modules = 0;
+    for path in sources("tests/it") {
+        let text = fs::read_to_string(&path).unwrap();
+        for (at, start) in text.match_indices("\n#[cfg(") {
+            let Some((condition, rest)) = text[at + start.len()..].split_once(")]\n") else { continue };
+            let Some(item) = rest.lines().find(|l| !l.starts_with("#[")) else { continue };
+            let mut missing: Vec<&str> = named(condition).collect();
+            missing.retain(|f| !collector::cli::version::FEATURES.split(' ').any(|on| on == *f));
+            let is_test = text[..at].ends_with("\n#[test]") || rest.starts_with("#[test]");
+            let Some(item) = item.split_once("mod ").or(item.split_once("fn ").filter(|_| is_test)) else { continue };
+            modules += usize::from(path.ends_with("it/main.rs"));
+            if !missing.is_empty() && !condition.starts_with("not(") {
+                let place = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it")).unwrap();
+                let (place, item) = (place.display(), item.1.trim_end_matches([';', '(', ')', ' ', '{']));
+                let word = if missing.len() == 1 { "feature" } else { "features" };
+                skip(&format!("{item} of {place} needs the {word} {}", missing.join(", ")));
+            }
         }
     }
+    assert!(modules > 30, "{modules}");
 }

@@ -7,7 +7,7 @@
 //!
 //! `BLESS=1` rewrites the `out.*` files that exist; `touch` one to begin with.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, skip};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,7 +47,7 @@ fn differs(case: &Path) -> Option<String> {
     let input = lab.bytes("in.stdin");
     let done = lab.command(&["-c", "collector.conf"]).stdin(input).start().wait();
     if cfg!(not(feature = "default")) && done.stderr.contains("is not in this build") {
-        eprintln!("skipped: {} needs plugins that this build leaves out", name(case));
+        skip(&format!("{} needs plugins that this build leaves out", name(case)));
         return None;
     }
     if !done.status.success() {

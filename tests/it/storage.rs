@@ -1,6 +1,6 @@
 //! Chunks on the disk: killed, stopped, damaged, full, and taken up again.
 
-use crate::lab::{HttpSink, Lab, Proc, TcpSink, free_port, refused_port};
+use crate::lab::{HttpSink, Lab, Proc, TcpSink, free_port, has, refused_port};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -190,6 +190,9 @@ fn a_backlog_of_fluent_bit_is_sent() {
 
 #[test]
 fn what_a_bulk_server_has_is_not_sent_again_after_a_restart() {
+    if !has!("es") {
+        return;
+    }
     let lab = Lab::new("storage-part");
     let inlet = free_port();
     // Every second document is refused for now.
@@ -289,6 +292,9 @@ fn tail_conf(outlet: u16) -> String {
 
 #[test]
 fn what_can_be_read_again_is_written_only_when_it_waits() {
+    if !has!("sqlite") {
+        return;
+    }
     let lab = Lab::new("storage-lazy");
     let sink = TcpSink::new();
     lab.write("in.log", (0..1000).map(|n| format!("line {n}\n")).collect::<String>());

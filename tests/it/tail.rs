@@ -1,6 +1,6 @@
 //! Tail as an operator meets it: restarts with a database, rotation, files that come and go.
 
-use crate::lab::{Lab, Peer, Proc};
+use crate::lab::{Lab, Peer, Proc, has};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,6 +28,9 @@ fn strings(from: usize, to: usize) -> Vec<String> {
 
 #[test]
 fn a_restart_goes_on_where_it_stood() {
+    if !has!("sqlite") {
+        return;
+    }
     let lab = Lab::new("restart");
     let conf = conf("    Path a.log\n    DB t.db\n");
     lab.write("a.log", numbers(0, 100) + "unfin");
@@ -56,6 +59,9 @@ fn a_restart_goes_on_where_it_stood() {
 /// Killed at any moment, nothing is missing in the end; what was not yet written down comes again.
 #[test]
 fn a_kill_loses_nothing() {
+    if !has!("sqlite") {
+        return;
+    }
     let lab = Lab::new("kill");
     let conf = conf("    Path a.log\n    DB t.db\n");
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -181,6 +187,9 @@ fn without_inotify_it_works_too() {
 /// What cannot be delivered before the end is read again after it: the database did not move on.
 #[test]
 fn the_database_does_not_run_ahead_of_delivery() {
+    if !has!("sqlite") {
+        return;
+    }
     let lab = Lab::new("ahead");
     let peer = Peer::never_reads();
     let conf = conf("    Path a.log\n    DB t.db\n");
