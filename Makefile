@@ -14,8 +14,9 @@
 #   make cross    static programs for other processors, with packages to install, in target/dist; TARGET=aarch64-unknown-linux-musl
 #                 builds one, SET=tiny the smallest program
 #   make packages tries the packages out: what was built for this machine is installed, upgraded, removed; as root
-#   make boards   all tests on the programs of target/dist, under emulators, and a board that is booted and loses its power: some ten minutes
-#                 a program; TARGET=armv7-unknown-linux-musleabihf, limits or boot is a part of it; as root
+#   make boards   all tests on the programs of target/dist, under emulators, and a board that installs the package of aarch64 and loses its power:
+#                 some ten minutes a program; TARGET=armv7-unknown-linux-musleabihf, limits or boot is a part of it; KERNEL=linux-image-6.12-arm64-16k
+#                 boots another kernel; as root
 #   make image    the container image of them all, and its tests; PROCESSORS="amd64 arm64" takes some
 
 SIZE ?= 512

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Makes a small Debian for qemu-system-aarch64, of packages as they are unpacked, with the program in it.
-#   cross/boot.sh DIR PROGRAM PORT
+# Makes a small Debian for qemu-system-aarch64, of packages as they are unpacked. At its first start it installs PACKAGE, as a user would.
+#   cross/boot.sh DIR PACKAGE PORT
 # DIR then holds vmlinuz, initrd.gz and disk.img; DIR/parts keeps what was fetched for the next time. The system begins with what is in
-# cross/boot: units for the program, the network and a writer of logs, and the configuration, which sends to PORT of this machine. Prints
+# cross/boot: units for that, the network and a writer of logs, and the configuration, which sends to PORT of this machine. Prints
 # READY, or in one line why that cannot be had here.
+#   KERNEL   another package of a kernel: linux-image-6.12-arm64-16k has pages of 16 KiB
 set -euo pipefail
 [ $# -eq 3 ] || {
-    echo "boot: DIR PROGRAM PORT?" >&2
+    echo "boot: DIR PACKAGE PORT?" >&2
     exit 2
 }
 mkdir -p "$1/parts"
-DIR=$(realpath "$1") PROGRAM=$(realpath "$2") PORT=$3
+DIR=$(realpath "$1") PACKAGE=$(realpath "$2") PORT=$3
+: "${KERNEL:=linux-image-arm64}"
 PARTS=$DIR/parts
 cd "$(dirname "$0")"
 # In the order in which they are loaded.
@@ -31,11 +33,12 @@ done
 fetch() {
     local apt=$PARTS/apt
     mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+    rm -f "$apt"/archives/linux-image-*
     local options=(-q -y -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root -o "Dir::State::lists=$apt/lists"
         -o Dir::State::status=/dev/null -o "Dir::Cache=$apt" -o Acquire::Languages=none -o APT::Install-Recommends=false)
     {
         apt-get "${options[@]}" update &&
-            apt-get "${options[@]}" --download-only install '?essential' systemd-sysv udev kmod iproute2 busybox-static linux-image-arm64
+            apt-get "${options[@]}" --download-only install '?essential' systemd-sysv udev kmod iproute2 busybox-static "$KERNEL"
     } >"$PARTS/log" 2>&1 || skip "apt-get has no packages for arm64: $PARTS/log"
 }
 
@@ -46,18 +49,24 @@ unpack() {
 # The kernel, the files of the system, and what the kernel begins with.
 prepare() {
     local root=$PARTS/root initrd=$PARTS/initrd kernel deb module
-    rm -rf "$root" "$initrd" "$PARTS/kernel"
-    mkdir -p "$root"/{usr/bin,usr/sbin,usr/lib,dev,proc,sys,run,tmp} "$initrd"/{bin,modules} "$PARTS/kernel"
+    rm -rf "$root" "$initrd" "$PARTS/kernel" "$PARTS/status"
+    mkdir -p "$root"/{usr/bin,usr/sbin,usr/lib,dev,proc,sys,run,tmp,var/lib/dpkg/info} "$initrd"/{bin,modules} "$PARTS/kernel"
     for folder in bin sbin lib; do
         ln -s "usr/$folder" "$root/$folder"
     done
     for deb in "$PARTS"/apt/archives/*.deb; do
         case ${deb##*/} in
-            linux-image-arm64_*) ;;
+            "$KERNEL"_*) ;;
             linux-image-*) kernel=$deb ;;
-            *) unpack "$deb" "$root" ;;
+            *)
+                # With what dpkg has to know of it.
+                unpack "$deb" "$root" -v | sed 's|^\./$|/.|; s|^\.||; s|/$||' >"$root/var/lib/dpkg/info/$(dpkg-deb -f "$deb" Package).list"
+                dpkg-deb -f "$deb" | sed '1a Status: install ok installed' >>"$PARTS/status"
+                echo >>"$PARTS/status"
+                ;;
         esac
     done
+    mv "$PARTS/status" "$root/var/lib/dpkg/status"
     # Nothing is configured; these few files are what a system must have.
     cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
     cp "$root/usr/share/base-passwd/group.master" "$root/etc/group"
@@ -67,8 +76,9 @@ prepare() {
     unpack "$kernel" "$PARTS/kernel"
     cp "$PARTS"/kernel/boot/vmlinuz-* "$PARTS/vmlinuz"
     for module in $MODULES; do
-        find "$PARTS/kernel/lib/modules" -name "$module.ko" -exec cp {} "$initrd/modules/" \;
+        find "$PARTS/kernel" -name "$module.ko*" -exec cp {} "$initrd/modules/" \;
     done
+    find "$initrd/modules" -name "*.xz" -exec unxz {} +
     echo "$MODULES" >"$initrd/modules/order"
     cp "$root/bin/busybox" "$initrd/bin/"
     cp boot/init "$initrd/init"
@@ -76,7 +86,7 @@ prepare() {
     rm -rf "$initrd" "$PARTS/kernel"
 }
 
-wanted=$(sha256sum boot.sh boot/init)
+wanted=$(sha256sum boot.sh boot/init && echo "$KERNEL")
 if [ "$(cat "$PARTS/of" 2>/dev/null)" != "$wanted" ]; then
     fetch
     prepare
@@ -84,9 +94,9 @@ if [ "$(cat "$PARTS/of" 2>/dev/null)" != "$wanted" ]; then
 fi
 rm -rf "$DIR/root"
 cp -al "$PARTS/root" "$DIR/root"
-cp -r boot/etc boot/usr "$DIR/root/"
-cp "$PROGRAM" "$DIR/root/usr/bin/collector"
-sed -i "s/PORT/$PORT/" "$DIR/root/etc/collector/boot.conf"
+cp -r boot/etc boot/root boot/usr "$DIR/root/"
+cp "$PACKAGE" "$DIR/root/root/collector.deb"
+sed -i "s/PORT/$PORT/" "$DIR/root/root/fluent-bit.conf"
 mkdir -p "$DIR/root/etc/systemd/system/multi-user.target.wants"
 for unit in boot/etc/systemd/system/*.service; do
     ln -sf "../${unit##*/}" "$DIR/root/etc/systemd/system/multi-user.target.wants/"

@@ -1,5 +1,5 @@
-//! A board of its own, from its first instruction: Debian's kernel and systemd for arm64 under an emulator of the whole machine, with the
-//! program as a unit of it, and power cuts.
+//! A board of its own, from its first instruction: Debian's kernel and systemd for arm64 under an emulator of the whole machine, which
+//! installs the package at its first start, and power cuts.
 //!
 //! The disk of the emulator has a cache that it loses: all writes go to a log, in order, with the flushes between them. After a cut the disk
 //! is what it was at the start, with the writes up to the last flush that ended, and some of those behind it, piece by piece.
@@ -44,7 +44,7 @@ impl Board {
             .arg(dir.join("vmlinuz"))
             .arg("-initrd")
             .arg(dir.join("initrd.gz"))
-            .args(["-append", "console=ttyAMA0 net.ifnames=0 systemd.show_status=0"])
+            .args(["-append", "console=ttyAMA0 net.ifnames=0 systemd.show_status=0 systemd.getty_auto=0"])
             .args(["-serial", &format!("file:{}", console.display())])
             .args(["-blockdev", &file("disk", "running.img"), "-blockdev", &file("writes", "writes")])
             .args(["-blockdev", "driver=blklogwrites,node-name=card,file=disk,log=writes"])
@@ -73,6 +73,12 @@ impl Board {
         all
     }
 
+    /// What the writer found of the service: its user and capabilities, whose its state is and with which rights; the size of a page.
+    fn service(&self) -> String {
+        let console = self.console();
+        console.lines().find_map(|l| l.trim_end().strip_prefix("service ")).unwrap_or_default().to_owned()
+    }
+
     fn lines(&self) -> usize {
         self.synced().values().sum()
     }
@@ -95,13 +101,20 @@ struct Cut {
     lost: usize,
 }
 
-/// Brings a disk to what a power cut leaves of these writes. `dice` says which pieces behind the last flush are kept.
-fn cut(disk: &Path, writes: &Path, mut dice: u64) -> Cut {
-    const SECTOR: u64 = 512;
-    const PIECE: usize = 4096;
+const SECTOR: u64 = 512;
+
+/// One of the log's: a write, a flush, or both.
+struct Entry {
+    sector: u64,
+    flush: bool,
+    /// Where its data begin in the log.
+    from: u64,
+    bytes: u64,
+}
+
+fn entries(log: &File) -> Vec<Entry> {
     const FLUSH: u64 = 1;
     const DISCARD: u64 = 4;
-    let (log, disk) = (File::open(writes).unwrap(), File::options().write(true).open(disk).unwrap());
     let size = log.metadata().unwrap().len();
     let head = |at: u64| {
         let mut words = [0; 32];
@@ -116,12 +129,20 @@ fn cut(disk: &Path, writes: &Path, mut dice: u64) -> Cut {
     // Behind the log's own head.
     let mut at = SECTOR;
     while let Some((sector, flags, bytes)) = head(at) {
-        entries.push((sector, flags, at + SECTOR, bytes));
+        entries.push(Entry { sector, flush: flags & FLUSH != 0, from: at + SECTOR, bytes });
         at += SECTOR + bytes;
     }
-    let last = entries.iter().rposition(|e| e.1 & FLUSH != 0).expect("a system that never flushes its disk");
-    let mut cut = Cut { flushes: entries.iter().filter(|e| e.1 & FLUSH != 0).count(), ..Cut::default() };
-    for (i, (sector, _, from, bytes)) in entries.into_iter().enumerate() {
+    entries
+}
+
+/// Brings a disk to what a power cut leaves of these writes. `dice` says which pieces behind the last flush are kept.
+fn cut(disk: &Path, writes: &Path, mut dice: u64) -> Cut {
+    const PIECE: usize = 4096;
+    let (log, disk) = (File::open(writes).unwrap(), File::options().write(true).open(disk).unwrap());
+    let entries = entries(&log);
+    let last = entries.iter().rposition(|e| e.flush).expect("a system that never flushes its disk");
+    let mut cut = Cut { flushes: entries.iter().filter(|e| e.flush).count(), ..Cut::default() };
+    for (i, Entry { sector, from, bytes, .. }) in entries.into_iter().enumerate() {
         let mut data = vec![0; bytes as usize];
         log.read_exact_at(&mut data, from).unwrap();
         cut.writes += usize::from(bytes > 0);
@@ -186,18 +207,18 @@ fn receiver(lab: &Lab, port: u16) -> Proc {
 }
 
 /// The board is cut off while its destination is away, and once more while it takes what comes. Lines that their writer knows to be on
-/// the disk arrive. `COLLECTOR_BOARD` names the program for it.
+/// the disk arrive. `COLLECTOR_BOARD` names the package for it.
 #[test]
 #[ignore = "boots a system under an emulator, several minutes: make boards"]
 fn nothing_is_lost_to_power_cuts() {
-    let Some(program) = std::env::var_os("COLLECTOR_BOARD") else {
-        return skip("COLLECTOR_BOARD names no program: make boards");
+    let Some(package) = std::env::var_os("COLLECTOR_BOARD") else {
+        return skip("COLLECTOR_BOARD names no package: make boards");
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let (lab, dir, port) = (Lab::new("boot"), target.join("boards/boot"), free_port());
     let made = Command::new(root.join("cross/boot.sh"))
-        .args([&dir, Path::new(&program)])
+        .args([&dir, Path::new(&package)])
         .arg(port.to_string())
         .output()
         .unwrap();
@@ -210,8 +231,17 @@ fn nothing_is_lost_to_power_cuts() {
         fs::copy(dir.join("disk.img"), dir.join("running.img")).unwrap();
         Board::start(&dir, boot)
     };
+    // By the package's unit: CAP_DAC_READ_SEARCH, CAP_NET_RAW, and no other.
+    let served = |board: &Board| {
+        let service = board.service();
+        assert!(service.starts_with("collector 0000000000002004 collector 750 "), "{service}\n{}", board.console());
+        println!("service: {service}");
+    };
     let off = |board: Board, seed: u64| {
         let synced = board.synced();
+        served(&board);
+        let log = File::open(dir.join("writes")).unwrap();
+        until("writes that are not flushed yet", &board, || entries(&log).last().is_some_and(|e| !e.flush));
         drop(board);
         let cut = cut(&dir.join("disk.img"), &dir.join("writes"), seed);
         println!("cut: {cut:?}, on the disk for certain: {synced:?}");
@@ -248,6 +278,7 @@ fn nothing_is_lost_to_power_cuts() {
     until("all of all of them", &board, || Arrived::read(&lab).missing(&all).is_empty());
     let console = board.console();
     assert!(!console.contains("quarantine"), "{console}");
+    served(&board);
     drop(board);
     run.term().code(0);
     let got = Arrived::read(&lab);
