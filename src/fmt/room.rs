@@ -8,14 +8,13 @@ const AHEAD: usize = 1000;
 pub struct Room<'a> {
     out: &'a mut Vec<u8>,
     at: usize,
-    scratch: Vec<u8>,
 }
 
 impl<'a> Room<'a> {
     /// Behind what `out` holds.
     #[inline]
     pub fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { at: out.len(), out, scratch: Vec::new() }
+        Self { at: out.len(), out }
     }
 
     /// Where the text ends.
@@ -73,12 +72,11 @@ impl<'a> Room<'a> {
     }
 
     /// Appends by other means.
+    #[inline]
     pub fn with(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
-        let mut text = std::mem::take(&mut self.scratch);
-        text.clear();
-        append(&mut text);
-        self.extend(&text);
-        self.scratch = text;
+        self.out.truncate(self.at);
+        append(self.out);
+        self.at = self.out.len();
     }
 }
 
