@@ -103,6 +103,8 @@ fn connections_leave_nothing_behind() {
                 s
             })
             .collect();
+        // All at once, so that each round needs as much.
+        run.wait_for("the connections to come", |r| descriptors(r) >= before + open.len());
         for s in open.iter().step_by(2) {
             rustix::net::sockopt::set_socket_linger(s, Some(Duration::ZERO)).unwrap();
         }
