@@ -1,8 +1,8 @@
 //! Byte formats: how records, numbers and times become bytes, and back.
 
 pub mod capture;
-#[cfg(feature = "codecs")]
 mod clean;
+#[cfg(feature = "codecs")]
 pub mod codec;
 pub mod date_format;
 pub mod dns_query;
