@@ -110,8 +110,7 @@ impl<'a> Cells<'a> {
     /// The text whose cell is cell `i` of the run; `None` when it is no text.
     #[inline]
     pub fn text_at(&self, i: usize) -> Option<Text<'a>> {
-        let cell = self.run.get(i).filter(|c| c.kind == Kind::Str)?;
-        Some(Text { raw: self.batch.arena().get(cell.span()), flags: cell.flags })
+        self.text_entry(i).map(|(_, text)| text)
     }
 
     /// The first entry's index in the run under `key`.

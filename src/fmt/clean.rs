@@ -33,9 +33,7 @@ pub(super) fn copy_clean(text: &[u8], to: &mut [u8]) -> usize {
     // What is less than a lane, filled up.
     let mut lane = [b' '; LANE];
     lane.iter_mut().zip(rest).for_each(|(to, b)| *to = *b);
-    if let Some(place) = to.get_mut(at..).and_then(|to| to.first_chunk_mut()) {
-        *place = lane;
-    }
+    put(to, at, &lane);
     at + (unclean(&lane).trailing_zeros() as usize).min(rest.len())
 }
 
@@ -57,21 +55,8 @@ pub(super) fn copy_short(text: &[u8], to: &mut [u8]) -> bool {
         }
         return marks == 0;
     }
-    // By two halves that overlap.
-    let mut lane = [b' '; LANE];
-    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        put(to, 0, first);
-        put(to, end - 8, last);
-        lane[..8].copy_from_slice(first);
-        lane[8..].copy_from_slice(last);
-        return unclean(&lane) == 0;
-    }
-    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        put(to, 0, first);
-        put(to, end - 4, last);
-        lane[..4].copy_from_slice(first);
-        lane[4..8].copy_from_slice(last);
-        return unclean(&lane) == 0;
+    if let Some(clean) = copy_halves::<8>(text, to).or_else(|| copy_halves::<4>(text, to)) {
+        return clean;
     }
     let (Some(&first), Some(&middle), Some(&last)) = (text.first(), text.get(end / 2), text.last()) else {
         return true;
@@ -80,6 +65,18 @@ pub(super) fn copy_short(text: &[u8], to: &mut [u8]) -> bool {
         (*a, *b, *c) = (first, middle, last);
     }
     PLAIN[usize::from(first)] & PLAIN[usize::from(middle)] & PLAIN[usize::from(last)]
+}
+
+/// [`copy_short`] by two halves that overlap; `None` when the text is shorter than one.
+#[inline(always)]
+fn copy_halves<const N: usize>(text: &[u8], to: &mut [u8]) -> Option<bool> {
+    let (first, last) = (text.first_chunk::<N>()?, text.last_chunk::<N>()?);
+    put(to, 0, first);
+    put(to, text.len() - N, last);
+    let mut lane = [b' '; LANE];
+    put(&mut lane, 0, first);
+    put(&mut lane, N, last);
+    Some(unclean(&lane) == 0)
 }
 
 /// The lanes that begin and end `skip` bytes from the ends of `text`; `None` when those inside of them hold all of it.

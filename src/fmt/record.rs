@@ -6,6 +6,7 @@ use super::json_write::{JsonOpts, put_entries, put_map, write_str};
 use super::msgpack_write::write_events;
 use super::room::Room;
 use crate::event::{Record, View};
+use crate::time::Time;
 use crate::util::short::Short;
 
 /// What holds the records of a batch together.
@@ -89,19 +90,9 @@ impl RecordFormat {
     fn put_object(&self, record: &Record<'_>, room: &mut Room<'_>) {
         let start = room.end() + 1;
         let (time, meta, body) = record.parts();
-        match (&self.date_key, self.short_key.as_ref(), self.date_format.short(time)) {
-            (None, ..) => room.push(b'{'),
-            (_, Some(key), Some((date, len))) => {
-                if let Some(to) = room.spare(HEAD).first_chunk_mut::<HEAD>() {
-                    put(to, 0, key.filled());
-                    put(to, key.len(), &date);
-                    room.advance(key.len() + len);
-                }
-            }
-            (Some(key), ..) => {
-                room.extend(key);
-                room.with(|out| self.date_format.write(time, out));
-            }
+        match &self.date_key {
+            None => room.push(b'{'),
+            Some(key) => self.put_date(key, time, room),
         }
         if !meta.is_empty() {
             comma(start, room);
@@ -114,6 +105,21 @@ impl RecordFormat {
             put_entries(body, self.json, room);
         }
         room.push(b'}');
+    }
+
+    /// The start of an object, up to its date.
+    #[inline]
+    fn put_date(&self, key: &[u8], time: Time, room: &mut Room<'_>) {
+        if let Some(short) = &self.short_key
+            && let Some((date, len)) = self.date_format.short(time)
+            && let Some(to) = room.spare(HEAD).first_chunk_mut::<HEAD>()
+        {
+            put(to, 0, short.filled());
+            put(to, short.len(), &date);
+            return room.advance(short.len() + len);
+        }
+        room.extend(key);
+        room.with(|out| self.date_format.write(time, out));
     }
 
     /// Appends every record of `view`. Only [`Container::JsonLines`] ends with a newline.

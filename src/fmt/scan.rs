@@ -93,7 +93,18 @@ fn clean_lanes(text: &[u8], mut at: usize) -> usize {
 /// The first byte at or behind `from` that is not ASCII; the text's length when there is none.
 #[inline]
 pub fn non_ascii(text: &[u8], from: usize) -> usize {
-    stop_at(text, from, ascii_lanes, |w| w & HIGH)
+    let mut at = from;
+    while at < text.len() {
+        at = ascii_lanes(text, at);
+        for _ in 0..4 {
+            let found = word(text, at) & HIGH;
+            if found != 0 {
+                return (at + lowest(found)).min(text.len());
+            }
+            at += 8;
+        }
+    }
+    text.len()
 }
 
 /// Where the lanes of 32 bytes end, from `at` on, that hold nothing but ASCII.
@@ -105,22 +116,6 @@ fn ascii_lanes(text: &[u8], mut at: usize) -> usize {
         at += 32;
     }
     at
-}
-
-#[inline]
-fn stop_at(text: &[u8], from: usize, lanes: impl Fn(&[u8], usize) -> usize, marks: impl Fn(u64) -> u64) -> usize {
-    let mut at = from;
-    while at < text.len() {
-        at = lanes(text, at);
-        for _ in 0..4 {
-            let found = marks(word(text, at));
-            if found != 0 {
-                return (at + lowest(found)).min(text.len());
-            }
-            at += 8;
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]

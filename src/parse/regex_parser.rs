@@ -98,12 +98,8 @@ impl Parser for RegexParser {
             // A span that could not be is an empty one.
             let span = Span { at: text.at.wrapping_add(start), len: end.wrapping_sub(start) };
             // Each arm pushes for itself: a cell that is first put together on the stack costs a stalled load.
-            if group.becomes == Becomes::Text {
-                tape.push(Cell::str(group.key, span, 0));
-                continue;
-            }
             match group.becomes {
-                Becomes::Text => {}
+                Becomes::Text => tape.push(Cell::str(group.key, span, 0)),
                 Becomes::Time => {
                     if self.fields.read_time(arena.get(span), now, &mut time) {
                         tape.push(Cell::str(group.key, span, 0));
